@@ -1,0 +1,63 @@
+"""What is watched, and the hard bounds that operators set on it."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from enum import StrEnum
+
+
+class Kind(StrEnum):
+    """count: events a tick, summed over hosts; level: a value now; ratio: numerator over denominator."""
+
+    COUNT = "count"
+    LEVEL = "level"
+    RATIO = "ratio"
+
+
+class Direction(StrEnum):
+    """Which way is bad."""
+
+    UP = "up"
+    DOWN = "down"
+    BOTH = "both"
+
+
+@dataclass(frozen=True, slots=True)
+class Limit:
+    """An operator's hard bound: broken when a reading is above `above` or below `below`.
+
+    It holds for single hosts, or for aggregates (per role and over all hosts), of one role or of every one.
+    Counts are compared as events a minute, so that the tick may change without the limits.
+    """
+
+    above: float | None = None
+    below: float | None = None
+    scope: str = "host"
+    role: str = ""
+    readings: int = 2
+    """How many readings in a row must break it."""
+
+    def broken_by(self, value: float) -> bool:
+        """NaN breaks nothing: absence is the no-data rules' business."""
+        return (self.above is not None and value > self.above) or (
+            self.below is not None and value < self.below
+        )
+
+    def __str__(self) -> str:
+        parts = [f">{self.above:g}" if self.above is not None else "", f"<{self.below:g}" if self.below is not None else ""]
+        return " or ".join(part for part in parts if part)
+
+
+@dataclass(frozen=True, slots=True)
+class Gauge:
+    """Something watched. `required` gauges must have data in 80 % of a phase's ticks for it to pass."""
+
+    name: str
+    kind: Kind
+    direction: Direction = Direction.UP
+    unit: str = ""
+    roles: tuple[str, ...] = ()
+    required: bool = True
+    limits: tuple[Limit, ...] = ()
+    must_see: float | None = None
+    """The smallest change, as a factor, that a pass must have been able to show."""
