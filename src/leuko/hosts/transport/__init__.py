@@ -1,0 +1,1 @@
+"""Ways to reach a host. Each obeys the port in `leuko.hosts.port` and passes the same contract test."""
