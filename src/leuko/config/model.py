@@ -7,9 +7,9 @@ annotated example are checked against them.
 
 from __future__ import annotations
 
-from typing import Annotated, Literal
+from typing import Annotated, Any, Literal
 
-from pydantic import BaseModel, ConfigDict, Field
+from pydantic import BaseModel, ConfigDict, Field, model_validator
 
 from leuko.config.quantities import Duration, ShareText, TickCount
 
@@ -19,13 +19,15 @@ Direction = Literal["up", "down", "both"]
 class Section(BaseModel):
     """Unknown keys are refused; keys that begin with `x-` are taken out before validation."""
 
-    model_config = ConfigDict(extra="forbid", frozen=True, populate_by_name=True)
+    model_config = ConfigDict(extra="forbid", frozen=True, populate_by_name=True, allow_inf_nan=False)
 
 
 class Verify(Section):
     """How a change is verified, in a clean checkout. May come from the revision's own `leuko.yml`."""
 
-    setup: tuple[str, ...] = Field((), description="Shell commands that run first, in order, in the checkout.")
+    setup: tuple[str, ...] = Field(
+        (), description="Shell commands that run first, in order, in the checkout."
+    )
     tests: dict[str, str] = Field({}, description="Name -> shell command; they run in parallel workers.")
     timeout: Duration = Field(900.0, description="Longest time of one command.")
     workers: int = Field(2, ge=1, le=256, description="Test commands that run at the same time.")
@@ -35,11 +37,17 @@ class Verify(Section):
 class Release(Section):
     """How a release is built, once. May come from the revision's own `leuko.yml`."""
 
-    build: str = Field("", description="Shell command that builds, in the verified checkout; empty: nothing to do.")
+    build: str = Field(
+        "", description="Shell command that builds, in the verified checkout; empty: nothing to do."
+    )
     path: str = Field(".", description="The folder, inside the checkout, that becomes the component's tree.")
     exclude: tuple[str, ...] = Field((), description="Glob patterns left out of the tree; `.git` always is.")
-    linked_dirs: tuple[str, ...] = Field((), description="Folders that live in `shared/` and are linked into each release.")
-    linked_files: tuple[str, ...] = Field((), description="Files that live in `shared/` and are linked into each release.")
+    linked_dirs: tuple[str, ...] = Field(
+        (), description="Folders that live in `shared/` and are linked into each release."
+    )
+    linked_files: tuple[str, ...] = Field(
+        (), description="Files that live in `shared/` and are linked into each release."
+    )
     timeout: Duration = Field(1800.0, description="Longest time of the build command.")
 
 
@@ -62,7 +70,9 @@ class Hooks(Section):
 class Health(Section):
     """How a host is asked whether it serves, after a reload. May come from the revision's own file."""
 
-    command: str = Field("", description="Shell command on the host; exit 0 is healthy. `curl -fsS localhost:$PORT/health`.")
+    command: str = Field(
+        "", description="Shell command on the host; exit 0 is healthy. `curl -fsS localhost:$PORT/health`."
+    )
     timeout: Duration = Field(10.0, description="Longest time of one try.")
     tries: int = Field(5, ge=1, le=100, description="Tries before the host counts as unhealthy.")
     pause: Duration = Field(1.0, description="Time between two tries.")
@@ -71,7 +81,9 @@ class Health(Section):
 class Running(Section):
     """How a host is asked what it really runs: a command that prints the release's name or revision."""
 
-    command: str = Field("", description="Prints the revision or release that the processes run, not where the link points.")
+    command: str = Field(
+        "", description="Prints the revision or release that the processes run, not where the link points."
+    )
 
 
 class Ssh(Section):
@@ -80,7 +92,9 @@ class Ssh(Section):
     user: str = Field("", description="Login on the hosts; empty: as ssh_config says.")
     port: int = Field(22, ge=1, le=65535)
     identity: str = Field("", description="Private key file; empty: agent and defaults.")
-    known_hosts: str = Field("", description="File of host keys; empty: the user's own. Unknown keys are refused.")
+    known_hosts: str = Field(
+        "", description="File of host keys; empty: the user's own. Unknown keys are refused."
+    )
     jump: tuple[str, ...] = Field((), description="Jump hosts, `user@host:port`, in order.")
     options: dict[str, str] = Field({}, description="Further ssh_config options.")
     driver: Literal["auto", "asyncssh", "openssh"] = "auto"
@@ -97,12 +111,27 @@ class HostEntry(Section):
     root: str = Field("", description="Overrides fleet.root on this host.")
     vars: dict[str, str] = Field({}, description="Environment of its hooks, and `{name}` in gauge addresses.")
 
+    @model_validator(mode="before")
+    @classmethod
+    def _name_alone(cls, value: Any) -> Any:
+        """`- www1.example.com` is short for `- name: www1.example.com`."""
+        return {"name": value} if isinstance(value, str) else value
+
 
 class Role(Section):
     """The hosts of one role."""
 
-    hosts: tuple[HostEntry, ...] = ()
+    hosts: tuple[HostEntry, ...] = Field(
+        (),
+        description="Hosts by name, or with more about each; a range such as `www[01:20].example.com` is unfolded.",
+    )
     pushed: bool = Field(True, description="False: only watched (a database, a cache).")
+
+    @model_validator(mode="before")
+    @classmethod
+    def _hosts_alone(cls, value: Any) -> Any:
+        """`www: [www1, www2]` is short for `www: {hosts: [www1, www2]}`."""
+        return {"hosts": value} if isinstance(value, list | tuple) else value
 
 
 class Inventory(Section):
@@ -110,7 +139,9 @@ class Inventory(Section):
 
     file: str = ""
     command: tuple[str, ...] = Field((), description="argv; prints INI, YAML or the JSON of `--list`.")
-    groups: dict[str, str] = Field({}, description="Ansible group -> role. Groups not named here are left out.")
+    groups: dict[str, str] = Field(
+        {}, description="Ansible group -> role. Groups not named here are left out."
+    )
     refresh: Duration = Field(300.0, description="How often a command is asked again.")
 
 
@@ -118,24 +149,34 @@ class Fleet(Section):
     """The servers. Hosts and ssh only from the installation's own file."""
 
     transport: Literal["ssh", "local"] = "ssh"
-    root: str = Field("/srv", description="Folder on the hosts; the application lives in `<root>/<application>/<component>`.")
+    root: str = Field(
+        "/srv",
+        description="Folder on the hosts; the application lives in `<root>/<application>/<component>`.",
+    )
     roles: dict[str, Role] = {}
     inventory: Inventory | None = None
     ssh: Ssh = Ssh()
     hooks: Hooks = Hooks()
     health: Health = Health()
     running: Running = Running()
-    min_healthy: ShareText = Field("75%", description="Part of each role that stays in service while hosts switch.")
+    min_healthy: ShareText = Field(
+        "75%", description="Part of each role that stays in service while hosts switch."
+    )
     keep: int = Field(5, ge=2, le=100, description="Good releases kept on every host.")
 
 
 class Phase(Section):
     """A set of hosts switched together, then watched."""
 
-    hosts: ShareText | None = Field(None, description='A count ("2") or the share reached ("10%"), of each role.')
+    hosts: ShareText | None = Field(
+        None, description='A count ("2") or the share reached ("10%"), of each role.'
+    )
     roles: tuple[str, ...] = Field((), description="Only these roles.")
     names: tuple[str, ...] = Field((), description="These very hosts.")
-    watch: TickCount = Field(12, description='How many closed ticks with data the watch lasts: 12, "12 ticks", or a duration such as "1m".')
+    watch: TickCount = Field(
+        12,
+        description='How many closed ticks with data the watch lasts: 12, "12 ticks", or a duration such as "1m".',
+    )
     gate: str = Field("", description="Reserved: a person or program that must agree before the phase.")
     run_once: str = Field("", description="Reserved: a step that runs once, on one host, before the phase.")
 
@@ -143,8 +184,14 @@ class Phase(Section):
 class Budget(Section):
     """What may go wrong with hosts before a push stops."""
 
-    unreachable: ShareText = Field("10%", description="Hosts that may be left out because they cannot be reached, over the whole push.")
-    failed: int = Field(0, ge=0, description="Failed switches that later phases may restore and leave out; among canaries one is always enough.")
+    unreachable: ShareText = Field(
+        "10%", description="Hosts that may be left out because they cannot be reached, over the whole push."
+    )
+    failed: int = Field(
+        0,
+        ge=0,
+        description="Failed switches that later phases may restore and leave out; among canaries one is always enough.",
+    )
 
 
 class Window(Section):
@@ -163,23 +210,34 @@ class PushSection(Section):
         Phase(hosts="10%", watch=12),
         Phase(hosts="100%", watch=60),
     )
-    hold_back: ShareText | None = Field(None, description="Hosts kept on the old release until the last phase has passed.")
+    hold_back: ShareText | None = Field(
+        None, description="Hosts kept on the old release until the last phase has passed."
+    )
     rotate: bool = Field(True, description="Other canaries at each push.")
     budget: Budget = Budget()
     windows: tuple[Window, ...] = ()
-    approver: bool = Field(False, description="A push that changes hooks, gauges, limits or fleet waits for a person.")
+    approver: bool = Field(
+        False, description="A push that changes hooks, gauges, limits or fleet waits for a person."
+    )
     stage_timeout: Duration = 1800.0
     switch_timeout: Duration = 600.0
     watch_timeout: Duration = Field(1800.0, description="Longest watch of one phase; then the push is held.")
-    held_timeout: Duration = Field(3600.0, description="How long a held push waits for a person; then it rolls back.")
-    restore_timeout: Duration = Field(300.0, description="After this, a host that could not be restored makes the push STUCK.")
+    held_timeout: Duration = Field(
+        3600.0, description="How long a held push waits for a person; then it rolls back."
+    )
+    restore_timeout: Duration = Field(
+        300.0, description="After this, a host that could not be restored makes the push STUCK."
+    )
 
 
 class HostSource(Section):
     """A figure of the host: the machine's, or of the process tree below a pid file."""
 
     figure: Literal["load", "cpu", "memory", "disk"]
-    pid_file: str = Field("", description="Figures of this process and its children only; path below `<root>/<application>/<component>`.")
+    pid_file: str = Field(
+        "",
+        description="Figures of this process and its children only; path below `<root>/<application>/<component>`.",
+    )
 
 
 class LogSource(Section):
@@ -187,8 +245,13 @@ class LogSource(Section):
 
     file: str = Field(description="Path, absolute or below `<root>/<application>/<component>`.")
     match: str = Field(description="POSIX extended regular expression.")
-    of: str = Field("", description="For a ratio: the expression of its denominator; empty there: every line.")
-    value: str = Field("", description="For a level: an expression with one group, whose mean over a tick's lines is the reading.")
+    of: str = Field(
+        "", description="For a ratio: the expression of its denominator; empty there: every line."
+    )
+    value: str = Field(
+        "",
+        description="For a level: an expression with one group, whose mean over a tick's lines is the reading.",
+    )
 
 
 class HttpSource(Section):
@@ -196,9 +259,14 @@ class HttpSource(Section):
 
     url: str = Field(description="May hold {address}, {name} and the host's variables.")
     json_path: str = Field("", description="Dotted path to a number in a JSON answer: `queue.depth`.")
-    metric: str = Field("", description="Metric of a Prometheus text answer, with labels: `http_errors_total{code=\"500\"}`; series are summed.")
+    metric: str = Field(
+        "",
+        description='Metric of a Prometheus text answer, with labels: `http_errors_total{code="500"}`; series are summed.',
+    )
     of: str = Field("", description="For a ratio: path or metric of the denominator.")
-    counter: bool = Field(True, description="For counts and ratios: the value only ever grows, differences are taken.")
+    counter: bool = Field(
+        True, description="For counts and ratios: the value only ever grows, differences are taken."
+    )
     timeout: Duration = 3.0
 
 
@@ -220,7 +288,9 @@ class Gauge(Section):
     unit: str = ""
     roles: tuple[str, ...] = Field((), description="Only hosts of these roles; empty: all.")
     required: bool = Field(True, description="Must have data in 80 % of a watch's ticks.")
-    must_see: Annotated[float | None, Field(gt=1.0)] = Field(None, description="Smallest change, as a factor, that a pass must have been able to show.")
+    must_see: Annotated[float | None, Field(gt=1.0)] = Field(
+        None, description="Smallest change, as a factor, that a pass must have been able to show."
+    )
     limits: tuple[GaugeLimit, ...] = ()
     host: HostSource | None = None
     log: LogSource | None = None
@@ -230,15 +300,27 @@ class Gauge(Section):
 class Locks(Section):
     """How locks behave."""
 
-    override: tuple[str, ...] = Field((), description="Identities, as the git server or the API authenticates them, whose `Leuko-Override:` counts.")
-    expire: Duration | None = Field(None, description="Locks taken by a rollback end by themselves after this; empty: never.")
+    override: tuple[str, ...] = Field(
+        (),
+        description="Identities, as the git server or the API authenticates them, whose `Leuko-Override:` counts.",
+    )
+    expire: Duration | None = Field(
+        None, description="Locks taken by a rollback end by themselves after this; empty: never."
+    )
 
 
 class Notify(Section):
     """Who is told of what."""
 
-    urls: tuple[str, ...] = Field((), description="Notification addresses (Apprise); write them as secrets: `secret:NAME`.")
-    on: tuple[Literal["live", "rolled_back", "held", "stuck", "build_failed"], ...] = ("rolled_back", "held", "stuck", "build_failed")
+    urls: tuple[str, ...] = Field(
+        (), description="Notification addresses (Apprise); write them as secrets: `secret:NAME`."
+    )
+    on: tuple[Literal["live", "rolled_back", "held", "stuck", "build_failed"], ...] = (
+        "rolled_back",
+        "held",
+        "stuck",
+        "build_failed",
+    )
     command: tuple[str, ...] = Field((), description="argv run on the controller with the message on stdin.")
 
 
@@ -265,18 +347,28 @@ class Configuration(Section):
     components: dict[str, Component] = Field({}, description="Empty: one, called `app`.")
     repository: str = Field(description="Path or address git can fetch from.")
     branch: str = "main"
-    paths: tuple[str, ...] = Field((), description="Glob patterns: only commits that touch one of them concern this application.")
-    poll: Duration = Field(10.0, description="How often the branch is asked for news, besides the post-receive hook.")
+    paths: tuple[str, ...] = Field(
+        (), description="Glob patterns: only commits that touch one of them concern this application."
+    )
+    poll: Duration = Field(
+        10.0, description="How often the branch is asked for news, besides the post-receive hook."
+    )
     continuous: bool = Field(True, description="A green change goes live with no person's action.")
     tick: Duration = Field(5.0, description="Sampling interval.")
-    revision_file: str = Field("leuko.yml", description="The revision's own file, in its tree, for what it may say itself.")
+    revision_file: str = Field(
+        "leuko.yml", description="The revision's own file, in its tree, for what it may say itself."
+    )
     verify: Verify = Verify()
-    verify_user: str = Field("leuko-verify", description="Tests and builds run as this user, when the controller is root and the user exists. Only from the installation's own file.")
+    verify_user: str = Field(
+        "leuko-verify",
+        description="Tests and builds run as this user, when the controller is root and the user exists. Only from the installation's own file.",
+    )
     release: Release = Release()
     fleet: Fleet = Fleet()
     push: PushSection = PushSection()
     gauges: dict[str, Gauge] = {}
     locks: Locks = Locks()
     notify: Notify = Notify()
-    secrets: dict[str, Secret] = Field({}, description="Name -> source; they reach hooks through a 0600 file named by LEUKO_SECRETS.")
-
+    secrets: dict[str, Secret] = Field(
+        {}, description="Name -> source; they reach hooks through a 0600 file named by LEUKO_SECRETS."
+    )

@@ -70,7 +70,10 @@ def parse_ticks(value: Any) -> int | float:
             return parse_duration(value)
         except ValueError:
             pass
-    raise ValueError(f'should be a number of ticks such as 12 or "12 ticks", or a duration such as "1m", not {_shown(value)}')
+    raise ValueError(
+        'should be a number of ticks such as 12 or "12 ticks", or a duration such as "1m", '
+        f"not {_shown(value)}"
+    )
 
 
 def ticks(value: int | float, tick: float) -> int:
