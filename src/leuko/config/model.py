@@ -142,6 +142,10 @@ class Inventory(Section):
     groups: dict[str, str] = Field(
         {}, description="Ansible group -> role. Groups not named here are left out."
     )
+    vars: tuple[str, ...] = Field(
+        (),
+        description="Inventory variables that hooks and gauge addresses get; the others stay in the inventory.",
+    )
     refresh: Duration = Field(300.0, description="How often a command is asked again.")
 
 
