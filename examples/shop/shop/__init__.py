@@ -1,0 +1,1 @@
+"""A small shop for tea and what goes with it."""
