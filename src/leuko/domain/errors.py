@@ -25,7 +25,7 @@ class LeukoError(Exception):
         return f"{head}{tail}" + (f"\n  {self.way_out}" if self.way_out else "")
 
 
-class Refused(LeukoError):
+class Refused(LeukoError):  # noqa: N818 - it is an answer, not a fault
     """A request that the present state does not allow; nothing was changed."""
 
     exit_code = 4

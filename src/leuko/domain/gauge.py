@@ -44,7 +44,10 @@ class Limit:
         )
 
     def __str__(self) -> str:
-        parts = [f">{self.above:g}" if self.above is not None else "", f"<{self.below:g}" if self.below is not None else ""]
+        parts = [
+            f">{self.above:g}" if self.above is not None else "",
+            f"<{self.below:g}" if self.below is not None else "",
+        ]
         return " or ".join(part for part in parts if part)
 
 

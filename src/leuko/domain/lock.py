@@ -96,8 +96,7 @@ def lifted_by(commits: Iterable[Commit], locks: Iterable[Lock]) -> tuple[Lock, .
     return tuple(
         lock
         for lock in locks
-        if lock.id in fixes
-        or (lock.blocks and all(_names(reverts, revision) for revision in lock.blocks))
+        if lock.id in fixes or (lock.blocks and all(_names(reverts, revision) for revision in lock.blocks))
     )
 
 

@@ -1,0 +1,306 @@
+"""Walks every push that can be reached: 2 roles, 3 phases or a hold-back, and every event.
+
+Three hosts in every run; four, with three phases and a hold-back, in the slow one.
+
+The walk knows what is really on each host, also where the controller does not: an order whose outcome is
+unknown may or may not have been carried out. At every stop the invariants of the design are checked.
+"""
+
+from __future__ import annotations
+
+from collections import deque
+from collections.abc import Iterator
+from dataclasses import dataclass, replace
+from datetime import UTC, datetime, timedelta
+
+import pytest
+
+from leuko.domain.errors import Refused
+from leuko.domain.fleet import HOLD_BACK
+from leuko.domain.line import Line
+from leuko.domain.order import OrderKind, Outcome, Result
+from leuko.domain.push import (
+    TABLE,
+    Abort,
+    Admitted,
+    Cause,
+    Drifted,
+    Event,
+    Expired,
+    Hold,
+    Judged,
+    NotAdmitted,
+    Progressed,
+    Promote,
+    Push,
+    Resume,
+    RollBack,
+    Rules,
+    State,
+    Step,
+    Superseded,
+    advance,
+    todo,
+)
+from leuko.domain.rollout import HostProgress, HostState, Tally, answered, ordered
+from leuko.domain.verdict import Decision
+
+AT = datetime(2026, 1, 1, tzinfo=UTC)
+LATE = AT + timedelta(days=1)
+Fleet = tuple[tuple[str, str, int], ...]
+THREE_PHASES: Fleet = (("www1", "www", 0), ("chat1", "chat", 1), ("www2", "www", 2))
+HELD_BACK: Fleet = (("www1", "www", 0), ("chat1", "chat", 1), ("www2", "www", HOLD_BACK))
+BOTH: Fleet = (*THREE_PHASES, ("www3", "www", HOLD_BACK))
+
+
+@dataclass(frozen=True)
+class World:
+    """A push, its rows, and what is really on the hosts."""
+
+    push: Push
+    rows: tuple[HostProgress, ...]
+    really: tuple[bool, ...]  # True: the target is switched on there
+    trusted: frozenset[int] = frozenset()  # phases that a pass verdict or a person let through
+
+    @property
+    def key(self) -> tuple[object, ...]:
+        push = self.push
+        return (
+            push.state,
+            push.phase,
+            push.held_from,
+            push.stop.cause if push.stop else None,
+            push.pardoned,
+            tuple((row.state, row.perhaps) for row in self.rows),
+            self.really,
+            self.trusted,
+        )
+
+
+def start(fleet: Fleet = BOTH) -> World:
+    phases = {phase for _, _, phase in fleet}
+    push = Push(
+        number=1,
+        line=Line("shop", "production"),
+        release="new",
+        revision="n" * 40,
+        base="old",
+        rules=Rules(
+            phases=len(phases - {HOLD_BACK}),
+            hold_back=HOLD_BACK in phases,
+            unreachable_allowed=1,
+            failed_allowed=1,
+        ),
+        state=State.PENDING,
+        since=AT,
+        created_at=AT,
+    )
+    rows = tuple(HostProgress(name, role, phase) for name, role, phase in fleet)
+    return World(push, rows, (False,) * len(rows))
+
+
+def on(world: World, event: Event, at: datetime = AT) -> World | None:
+    try:
+        after = advance(world.push, event, at)
+    except Refused:
+        return None
+    trusted = world.trusted
+    passed = isinstance(event, Promote) or (isinstance(event, Judged) and event.decision is Decision.PASS)
+    if passed and after.state in (State.SWITCHING, State.COMPLETING, State.LIVE):
+        trusted |= {world.push.phase}
+    # the times do not matter to the walk, except that a deadline exists
+    return replace(world, push=replace(after, watch=min(after.watch, 1)), trusted=trusted)
+
+
+def answers(world: World, index: int, kind: OrderKind, state: HostState) -> Iterator[World]:
+    """Every answer of one host to one order, and what it does there; then the controller counts."""
+    for attempts in (0, 2):  # any try, and the last one: the count itself is left out of the walk
+        before = replace(world.rows[index], order=kind, attempts=attempts)
+        yield from outcomes(world, index, kind, ordered(before, state, kind, AT))
+
+
+def outcomes(world: World, index: int, kind: OrderKind, row: HostProgress) -> Iterator[World]:
+    switched = kind is OrderKind.SWITCH
+    # a refused or timed out order is treated like a failed one: test_rollout says so
+    for result in (Result.DONE, Result.FAILED, Result.UNREACHABLE, Result.UNKNOWN):
+        effects = {Result.DONE: (True,), Result.UNREACHABLE: (False,)}.get(result, (True, False))
+        for effect in effects:
+            really = list(world.really)
+            if effect and kind is not OrderKind.STAGE:
+                really[index] = switched
+            rows = list(world.rows)
+            rows[index] = answered(row, kind, Outcome(result, "because"), AT)
+            after = replace(world, rows=tuple(rows), really=tuple(really))
+            counted = on(after, Progressed(Tally.of(after.rows), "because"))
+            assert counted is not None
+            yield counted
+            yield after  # the controller died before it counted
+
+
+def steps(world: World) -> Iterator[World]:
+    do = todo(world.push)
+    for index, row in enumerate(world.rows):
+        if do.step is Step.STAGE and row.state is HostState.WAITING:
+            yield from answers(world, index, OrderKind.STAGE, HostState.WAITING)
+        if do.step in (Step.SWITCH, Step.COMPLETE) and row.phase == do.phase:
+            if row.state in (HostState.STAGED, HostState.SWITCHING):
+                # written before the order is sent: the controller may die here
+                yield replace(
+                    world,
+                    rows=_with(world.rows, index, ordered(row, HostState.SWITCHING, "switch", AT)),
+                )
+                yield from answers(world, index, OrderKind.SWITCH, HostState.SWITCHING)
+            if row.state in (HostState.FAILED, HostState.RESTORING):
+                yield from answers(world, index, OrderKind.RESTORE, HostState.RESTORING)
+        if do.step is Step.RESTORE and row.state in (
+            HostState.SWITCHING,
+            HostState.SWITCHED,
+            HostState.FAILED,
+            HostState.RESTORING,
+        ):
+            yield from answers(world, index, OrderKind.RESTORE, HostState.RESTORING)
+    counted = on(world, Progressed(Tally.of(world.rows), "because"))
+    assert counted is not None
+    yield counted
+
+
+def _with(rows: tuple[HostProgress, ...], index: int, row: HostProgress) -> tuple[HostProgress, ...]:
+    return rows[:index] + (row,) + rows[index + 1 :]
+
+
+def events(world: World) -> Iterator[World]:
+    push = world.push
+    verdicts = [Judged(push.phase, push.watch, decision, "so") for decision in Decision]
+    late = [Judged(push.phase - 1, push.watch, decision, "late") for decision in Decision]
+    others: list[Event] = [
+        Admitted(),
+        NotAdmitted("locked"),
+        Superseded(2),
+        Drifted("somebody was here"),
+        Abort("ann"),
+        Hold("ann"),
+        Resume("ann"),
+        Promote("ann"),
+        RollBack("ann"),
+        RollBack("ann", at_once=True),
+    ]
+    for event in (*verdicts, *late, *others):
+        after = on(world, event)
+        if after is not None:
+            yield after
+    after = on(world, Expired(), LATE)
+    assert after is not None
+    yield after
+
+
+def check(world: World) -> None:
+    push, rows, really = world.push, world.rows, world.really
+    state = push.state
+    assert state.ended or state is State.PENDING or push.deadline is not None, "a state without a way out"
+    assert (push.ended_at is not None) == state.ended
+    if state in (State.PENDING, State.STAGING, State.CANCELLED):
+        assert not any(really), "nothing may be switched before the first phase or in a cancelled push"
+    if state is State.ROLLED_BACK:
+        assert not any(really), "a host still serves what was rolled back"
+    if state is State.LIVE:
+        assert world.trusted == set(range(push.rules.phases)), "live without every phase being passed"
+        for row, is_on in zip(rows, really, strict=True):
+            assert is_on == (row.state is HostState.SWITCHED), row
+    for row, is_on in zip(rows, really, strict=True):
+        later = push.rules.phases if row.phase == HOLD_BACK else row.phase
+        if is_on:
+            assert set(range(later)) <= world.trusted, f"{row.host} switched before phase {later} was passed"
+            assert row.state not in (HostState.WAITING, HostState.STAGED, HostState.RESTORED), row
+    if state is State.ROLLING_BACK:
+        assert push.stop is not None
+    if push.stop is not None and push.stop.cause.convicts:
+        assert push.stop.reason
+
+
+@pytest.fixture(
+    scope="module",
+    params=[
+        pytest.param(THREE_PHASES, id="three phases"),
+        pytest.param(HELD_BACK, id="hold-back"),
+        pytest.param(BOTH, id="both", marks=[pytest.mark.slow, pytest.mark.timeout(1800)]),
+    ],
+)
+def reachable(request) -> dict[tuple[object, ...], tuple[World, set[tuple[object, ...]]]]:
+    first = start(request.param)
+    seen: dict[tuple[object, ...], tuple[World, set[tuple[object, ...]]]] = {}
+    queue = deque([first])
+    known = {first.key}
+    while queue:
+        world = queue.popleft()
+        check(world)
+        following = set()
+        for after in (*steps(world), *events(world)):
+            following.add(after.key)
+            if after.key not in known:
+                known.add(after.key)
+                queue.append(after)
+        seen[world.key] = (world, following)
+    return seen
+
+
+@pytest.mark.timeout(300)
+def test_every_reachable_push_keeps_the_invariants(reachable) -> None:
+    states = {world.push.state for world, _ in reachable.values()}
+    print(f"{len(reachable)} reachable pushes")
+    assert set(State) - {State.COMPLETING} <= states
+
+
+def test_every_line_of_the_table_is_walked_and_no_other(reachable) -> None:
+    walked = {
+        (world.push.state, reachable[key][0].push.state)
+        for world, following in reachable.values()
+        for key in following
+        if reachable[key][0].push.state is not world.push.state
+    }
+    table = {(state, after) for state, row in TABLE.items() for afters in row.values() for after in afters}
+    unseen = table - walked - {(State.ROLLING_BACK, State.ROLLING_BACK)}
+    assert walked <= table
+    with_or_without_hold_back = {State.COMPLETING, State.LIVE}
+    assert all(with_or_without_hold_back & set(pair) for pair in unseen), unseen
+
+
+def test_from_everywhere_an_end_can_be_reached(reachable) -> None:
+    backwards: dict[tuple[object, ...], set[tuple[object, ...]]] = {}
+    for key, (_, following) in reachable.items():
+        for after in following:
+            backwards.setdefault(after, set()).add(key)
+    ends = [key for key, (world, _) in reachable.items() if world.push.state.ended]
+    queue, good = deque(ends), set(ends)
+    while queue:
+        for before in backwards.get(queue.popleft(), ()):
+            if before not in good:
+                good.add(before)
+                queue.append(before)
+    assert good == set(reachable)
+
+
+def test_no_state_outlives_its_deadline(reachable) -> None:
+    """Left alone, with a clock that goes on, every push that began ends within four deadlines."""
+    for world, _ in reachable.values():
+        push = world.push
+        if push.state is State.PENDING:
+            continue
+        at = AT
+        for _ in range(4):
+            if push.state.ended:
+                break
+            at += timedelta(days=1)
+            push = advance(push, Expired(), at)
+        assert push.state.ended, world.push.state
+
+
+def test_inconclusive_never_goes_further() -> None:
+    push = replace(start().push, state=State.WATCHING, watch=1, deadline=LATE)
+    for decision in (Decision.CONTINUE, Decision.HOLD):
+        after = advance(push, Judged(0, 1, decision, "no data"), AT)
+        assert after.phase == 0
+        assert after.state in (State.WATCHING, State.HELD)
+
+
+def test_only_a_verdict_a_failed_switch_or_a_person_convicts() -> None:
+    assert {cause for cause in Cause if cause.convicts} == {Cause.VERDICT, Cause.SWITCH_FAILED, Cause.PERSON}
