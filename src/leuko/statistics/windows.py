@@ -1,0 +1,80 @@
+"""Which readings lie before the push, and which after a host's switch."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from functools import cached_property
+
+import numpy as np
+
+from leuko.domain.gauge import Gauge
+from leuko.statistics.question import Mask, Question, Values
+
+HISTORY = 360
+"""Ticks of history that are looked at."""
+
+
+@dataclass(frozen=True)
+class Windows:
+    """Masks over the question's ticks and hosts."""
+
+    question: Question
+
+    @cached_property
+    def switched(self) -> Mask:
+        """Hosts that run the new release."""
+        return np.isfinite(self.question.switched_at)
+
+    @cached_property
+    def push_began(self) -> float:
+        """The first switch, or the watch's start where nothing was switched."""
+        at = self.question.switched_at[self.switched]
+        return float(min(at.min(), self.question.watch_from)) if at.size else self.question.watch_from
+
+    @cached_property
+    def before(self) -> slice:
+        """Ticks that closed before the push's first switch, the last HISTORY of them."""
+        end = int(np.searchsorted(self.question.times, self.push_began + 1e-6, side="right"))
+        return slice(max(0, end - HISTORY), end)
+
+    @cached_property
+    def watch(self) -> slice:
+        """Ticks that lie wholly inside this phase's watch."""
+        begin = self.question.watch_from + self.question.tick - 1e-6
+        return slice(int(np.searchsorted(self.question.times, begin)), len(self.question.times))
+
+    def after(self, wait: float) -> Mask:
+        """[watch ticks, hosts]: the tick lies wholly after the host's switch and `wait` seconds more."""
+        times = self.question.times[self.watch][:, None]
+        at = self.question.switched_at[None, :]
+        with np.errstate(invalid="ignore"):
+            return np.asarray(times - self.question.tick >= at + wait - 1e-6, dtype=np.bool_)
+
+    def reports(self, gauge: Gauge) -> Mask:
+        """Hosts of the roles that the gauge is about."""
+        if not gauge.roles:
+            return np.ones(len(self.question.hosts), dtype=np.bool_)
+        return np.array([role in gauge.roles for role in self.question.roles], dtype=np.bool_)
+
+    def of_role(self, role: str) -> Mask:
+        """Hosts of one role."""
+        return np.array([name == role for name in self.question.roles], dtype=np.bool_)
+
+
+def readings(question: Question, gauge: Gauge) -> tuple[Values, Values | None]:
+    """The gauge's values and denominators; infinite and negative-count garbage is absence."""
+    shape = (len(question.times), len(question.hosts))
+    series = question.series.get(gauge.name)
+    if series is None:
+        return np.full(shape, np.nan), None
+    values = _finite(series.values)
+    if series.denominators is None:
+        return values, None
+    denominators = _finite(series.denominators)
+    absent = np.isnan(values) | np.isnan(denominators)
+    return np.where(absent, np.nan, values), np.where(absent, np.nan, denominators)
+
+
+def _finite(values: Values) -> Values:
+    taken = np.asarray(values, dtype=np.float64)
+    return np.where(np.isfinite(taken), taken, np.nan)
