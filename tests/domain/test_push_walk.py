@@ -165,7 +165,7 @@ def steps(world: World) -> Iterator[World]:
 
 
 def _with(rows: tuple[HostProgress, ...], index: int, row: HostProgress) -> tuple[HostProgress, ...]:
-    return rows[:index] + (row,) + rows[index + 1 :]
+    return (*rows[:index], row, *rows[index + 1 :])
 
 
 def events(world: World) -> Iterator[World]:
