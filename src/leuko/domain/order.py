@@ -34,7 +34,7 @@ class Fence:
 class Order:
     """One order to one host about one component.
 
-    `target` and `base` are release names (`domain.release.release_name`). `hooks` are shell commands by
+    `target` and `base` are release names (`domain.release.release_name`); a RESTORE goes to `base`. `hooks` are shell commands by
     moment, from the configuration of the release that is being switched to. `variables` reach hooks as
     environment; `secrets` through a 0600 file that is gone when the hook ends. `deadline` is in seconds and
     is enforced on the host.
@@ -54,6 +54,15 @@ class Order:
     linked_files: tuple[str, ...] = ()
     keep: tuple[str, ...] = ()
     deadline: float = 300.0
+    hook_timeout: float = 120.0
+    health_timeout: float = 10.0
+    health_tries: int = 5
+    health_pause: float = 1.0
+    running: str = ""
+    """Shell command that prints the release or revision that the processes run."""
+    push: int = 0
+    attempt: int = 1
+    """Hooks run at least once: they are told which time this is."""
 
 
 class Result(StrEnum):
