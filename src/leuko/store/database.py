@@ -1,0 +1,140 @@
+"""Connections and transactions, the same on SQLite (WAL) and PostgreSQL.
+
+SQLite: one connection writes, with BEGIN IMMEDIATE, so that nothing read in a transaction can be overtaken
+by somebody else's write (the library's default begins late and silently loses updates). Reads have
+connections of their own and see the last commit. PostgreSQL: what serialises is the line's row, FOR UPDATE.
+"""
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from pathlib import Path
+from typing import Any
+
+from sqlalchemy import URL, Connection, event, make_url
+from sqlalchemy.exc import ArgumentError
+from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine, create_async_engine
+from sqlalchemy.pool import AsyncAdaptedQueuePool
+
+from leuko.store.errors import translated, unreachable
+
+BUSY_MS = 15_000
+READERS = 4
+PATIENCE = 60.0
+"""Seconds that a transaction waits for its turn: longer than any other transaction may take."""
+
+
+class Database:
+    """The engines of one store."""
+
+    def __init__(self, write: AsyncEngine, read: AsyncEngine, path: Path | None, where: str) -> None:
+        self._write = write
+        self._read = read
+        self.path = path
+        self.where = where
+
+    @property
+    def embedded(self) -> bool:
+        """True on SQLite."""
+        return self.path is not None
+
+    @property
+    def engine(self) -> AsyncEngine:
+        """For a connection of one's own, as listening needs."""
+        return self._read
+
+    @asynccontextmanager
+    async def writing(self) -> AsyncIterator[AsyncConnection]:
+        """A transaction that writes; all of it is saved when the block ends, nothing when it raises."""
+        with translated(self.where, self.path):
+            async with self._write.begin() as connection:
+                yield connection
+
+    @asynccontextmanager
+    async def reading(self) -> AsyncIterator[AsyncConnection]:
+        """A short transaction that sees one state of the store and cannot write."""
+        with translated(self.where, self.path):
+            async with self._read.begin() as connection:
+                yield connection
+
+    async def close(self) -> None:
+        """Ends all connections."""
+        await self._write.dispose()
+        if self._read is not self._write:
+            await self._read.dispose()
+
+
+def connect(address: str | Path) -> Database:
+    """The database at a path (SQLite) or URL. Connects at its first use."""
+    url = _url(address)
+    if url.get_backend_name() == "postgresql":
+        return _postgresql(url)
+    path = Path(url.database or "").absolute()
+    path.parent.mkdir(parents=True, exist_ok=True)
+    url = url.set(database=str(path))
+    return Database(_sqlite(url, write=True), _sqlite(url, write=False), path, str(path))
+
+
+def _url(address: str | Path) -> URL:
+    text = str(address)
+    if "://" not in text:
+        return URL.create("sqlite+aiosqlite", database=text)
+    try:
+        url = make_url(text)
+        backend = url.get_backend_name()
+    except ArgumentError as error:
+        raise unreachable("store", f"an address should look like postgresql://host/name: {error}") from error
+    if backend in ("postgresql", "postgres"):
+        return url.set(drivername="postgresql+asyncpg")
+    if backend == "sqlite" and url.database:
+        return url.set(drivername="sqlite+aiosqlite")
+    raise unreachable("store", f"{backend} is not a database Leuko knows: a path, or postgresql://")
+
+
+def _sqlite(url: URL, *, write: bool) -> AsyncEngine:
+    engine = create_async_engine(
+        url,
+        poolclass=AsyncAdaptedQueuePool,
+        pool_size=1 if write else READERS,
+        max_overflow=0,
+        pool_timeout=PATIENCE,
+        connect_args={"timeout": BUSY_MS / 1000},
+    )
+
+    @event.listens_for(engine.sync_engine, "connect")
+    def _prepare(connection: Any, _record: Any) -> None:
+        connection.isolation_level = None  # the driver begins nothing by itself
+        cursor = connection.cursor()
+        # FULL: a sequence number that went out to a host must not be forgotten by a power cut
+        for pragma in ("journal_mode=WAL", "synchronous=FULL", f"busy_timeout={BUSY_MS}", "foreign_keys=ON"):
+            cursor.execute(f"PRAGMA {pragma}")
+        if not write:
+            cursor.execute("PRAGMA query_only=ON")
+        cursor.close()
+
+    @event.listens_for(engine.sync_engine, "begin")
+    def _begin(connection: Connection) -> None:
+        connection.exec_driver_sql("BEGIN IMMEDIATE" if write else "BEGIN")
+
+    return engine
+
+
+def _postgresql(url: URL) -> Database:
+    engine = create_async_engine(
+        url,
+        pool_size=8,
+        max_overflow=8,
+        pool_timeout=PATIENCE,
+        pool_pre_ping=True,
+        connect_args={
+            "timeout": 10,
+            "server_settings": {
+                "application_name": "leuko",
+                # a controller that was suspended in a transaction must not hold a line for ever
+                "idle_in_transaction_session_timeout": "30000",
+                "lock_timeout": "30000",
+            },
+        },
+    )
+    return Database(engine, engine, None, url.render_as_string(hide_password=True))

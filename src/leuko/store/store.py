@@ -1,0 +1,117 @@
+"""The store: the nouns as attributes, and the transaction that all writing goes through."""
+
+from __future__ import annotations
+
+import asyncio
+import uuid
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager, suppress
+from pathlib import Path
+
+from sqlalchemy import insert, select
+
+from leuko.clock import Clock
+from leuko.domain.line import Line
+from leuko.store import database as databases
+from leuko.store import schema
+from leuko.store.bell import Bell, listen
+from leuko.store.builds import Builds
+from leuko.store.changes import Changes
+from leuko.store.configurations import Configurations
+from leuko.store.database import Database
+from leuko.store.events import Events
+from leuko.store.findings import Findings
+from leuko.store.hosts import Hosts
+from leuko.store.intents import Intents
+from leuko.store.leases import Leases
+from leuko.store.lines import Lines
+from leuko.store.locks import Locks
+from leuko.store.migrations import migrate
+from leuko.store.operations import Operations
+from leuko.store.overrides import Overrides
+from leuko.store.pushes import Pushes
+from leuko.store.releases import Releases
+from leuko.store.transaction import Transaction
+
+
+class Store:
+    """Opened with `Store.open`; one a process."""
+
+    def __init__(self, database: Database, clock: Clock, installation: str) -> None:
+        self._database = database
+        self._clock = clock
+        self._bell = Bell()
+        self._listening: asyncio.Task[None] | None = None
+        self.installation = installation
+        """Made when the store was first opened; hosts know their controller by it."""
+        self.lines = Lines(database)
+        self.changes = Changes(database)
+        self.builds = Builds(database)
+        self.releases = Releases(database)
+        self.pushes = Pushes(database)
+        self.hosts = Hosts(database)
+        self.findings = Findings(database)
+        self.locks = Locks(database)
+        self.intents = Intents(database, self._bell)
+        self.operations = Operations(database)
+        self.events = Events(database, self._bell)
+        self.leases = Leases(database)
+        self.configurations = Configurations(database)
+        self.overrides = Overrides(database)
+
+    @classmethod
+    async def open(cls, address: str | Path, clock: Clock) -> Store:
+        """Opens the store at a path (SQLite) or a postgresql:// URL, and migrates it where needed."""
+        database = databases.connect(address)
+        try:
+            await migrate(database)
+            store = cls(database, clock, await _installation(database, clock))
+        except BaseException:
+            await database.close()
+            raise
+        store._listen()
+        return store
+
+    @property
+    def embedded(self) -> bool:
+        """True on SQLite: exclusivity is the installation's lock, not the lease."""
+        return self._database.embedded
+
+    @asynccontextmanager
+    async def write(self, line: Line) -> AsyncIterator[Transaction]:
+        """One transition: all that is written inside is saved together at the end, or not at all."""
+        async with self._database.writing() as connection:
+            tx = Transaction(line, connection, embedded=self.embedded)
+            await tx.begin(self._clock.now())
+            yield tx
+            wakes = await tx.finish()
+        if wakes:
+            self._bell.ring(line)
+
+    async def close(self) -> None:
+        """Ends listening and all connections."""
+        if self._listening is not None:
+            self._listening.cancel()
+            with suppress(asyncio.CancelledError):
+                await self._listening
+        await self._database.close()
+
+    def _listen(self) -> None:
+        if not self.embedded:
+            engine = self._database.engine
+            self._listening = asyncio.create_task(listen(engine, self._bell, self._database.where))
+
+
+async def _installation(database: Database, clock: Clock) -> str:
+    async with database.reading() as connection:
+        known = (await connection.execute(select(schema.installation.c.id))).scalar_one_or_none()
+    if known is not None:
+        return str(known)
+    new = uuid.uuid4().hex[:12]
+    async with database.writing() as connection:
+        # of two that open a new store at once, the one who comes second takes the first one's
+        known = (await connection.execute(select(schema.installation.c.id))).scalar_one_or_none()
+        if known is None:
+            row = {"id": new, "created_at": clock.now()}
+            await connection.execute(insert(schema.installation).values(**row))
+    return str(known or new)
