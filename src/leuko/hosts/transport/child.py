@@ -14,7 +14,7 @@ from collections.abc import AsyncIterator, Mapping, Sequence
 from contextlib import suppress
 from typing import Any
 
-from leuko.hosts.port import Unreachable
+from leuko.hosts.transport import refusals
 from leuko.hosts.transport.lines import LINGER, LineCutter, Tail
 
 CHUNK = 64 * 1024
@@ -100,16 +100,14 @@ class Child:
         left = memoryview(data)
         while left:
             if self._stdin < 0:
-                raise Unreachable("its input is closed", where=self._where, code="T020")
+                raise refusals.input_closed(self._where)
             try:
                 left = left[os.write(self._stdin, left) :]
             except BlockingIOError:
                 await self._writable()
             except BrokenPipeError:
                 self._end_input()
-                raise Unreachable(
-                    "the program no longer reads its input", where=self._where, code="T020"
-                ) from None
+                raise refusals.input_closed(self._where) from None
 
     async def _writable(self) -> None:
         ready = asyncio.Event()

@@ -16,25 +16,34 @@ class LineCutter:
     def __init__(self) -> None:
         self._ready: deque[bytes] = deque()
         self._part = bytearray()
+        self.waiting = 0
+        """Bytes of whole lines that nobody has taken yet."""
 
     def feed(self, data: bytes) -> None:
         """Takes a piece of the stream."""
         *whole, rest = data.split(b"\n")
         for piece in whole:
             self._grow(piece)
-            self._ready.append(bytes(self._part))
-            self._part.clear()
+            self._whole()
         self._grow(rest)
 
     def end(self) -> None:
         """The stream has ended: what came after the last newline is a line too."""
         if self._part:
-            self._ready.append(bytes(self._part))
-            self._part.clear()
+            self._whole()
 
     def next(self) -> bytes | None:
         """The next whole line, if there is one."""
-        return self._ready.popleft() if self._ready else None
+        if not self._ready:
+            return None
+        line = self._ready.popleft()
+        self.waiting -= len(line) + 1
+        return line
+
+    def _whole(self) -> None:
+        self._ready.append(bytes(self._part))
+        self.waiting += len(self._part) + 1
+        self._part.clear()
 
     def _grow(self, piece: bytes) -> None:
         self._part += piece[: LONGEST_LINE - len(self._part)]
