@@ -9,7 +9,7 @@ from typing import Any
 from sqlalchemy import RowMapping, delete, func, select
 
 from leuko.domain.line import Line
-from leuko.domain.verdict import Decision, Finding, Verdict
+from leuko.domain.verdict import Verdict
 from leuko.store import schema
 from leuko.store.database import Database
 from leuko.store.records import from_json, to_json
@@ -48,9 +48,7 @@ class Findings:
                 number=last + 1,
                 decision=verdict.decision.value,
                 sentence=verdict.sentence,
-                ticks=verdict.ticks,
-                wanted=verdict.wanted,
-                findings=to_json(verdict.findings),
+                record=to_json(verdict),
                 at=at,
             )
         )
@@ -78,11 +76,4 @@ class Findings:
 
 
 def _judgement(row: RowMapping) -> Judgement:
-    verdict = Verdict(
-        Decision(row["decision"]),
-        row["sentence"],
-        from_json(row["findings"], tuple[Finding, ...]),
-        row["ticks"],
-        row["wanted"],
-    )
-    return Judgement(row["push"], row["phase"], row["at"], verdict)
+    return Judgement(row["push"], row["phase"], row["at"], from_json(row["record"], Verdict))

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
 from dataclasses import replace
 from datetime import date, datetime, timedelta
 from typing import Any
@@ -10,6 +9,7 @@ from typing import Any
 from sqlalchemy import RowMapping, exists, select, update
 
 from leuko.domain.line import Line
+from leuko.domain.plan import Plan
 from leuko.domain.push import Push, State
 from leuko.store import schema
 from leuko.store.database import Database
@@ -30,7 +30,7 @@ class Pushes:
         tx: Transaction,
         push: Push,
         *,
-        plan: Mapping[str, Any],
+        plan: Plan,
         configuration: str = "",
         base_configuration: str = "",
     ) -> Push:
@@ -40,7 +40,7 @@ class Pushes:
             tx.insert(
                 schema.push,
                 number=push.number,
-                plan=dict(plan),
+                plan=to_json(plan),
                 configuration=configuration,
                 base_configuration=base_configuration,
                 **_columns(push),
@@ -103,10 +103,10 @@ class Pushes:
         """Pushes of one release, newest first."""
         return await self._rows(line, schema.push.c.release == name, limit=None)
 
-    async def plan(self, line: Line, number: int) -> dict[str, Any]:
-        """The plan as it was frozen when the push was made; empty where there is no such push."""
+    async def plan(self, line: Line, number: int) -> Plan | None:
+        """The plan as it was frozen when the push was made; None where there is no such push."""
         row = await self._columns_of(line, number, schema.push.c.plan)
-        return dict(row["plan"]) if row else {}
+        return from_json(row["plan"], Plan) if row else None
 
     async def configurations(self, line: Line, number: int) -> tuple[str, str]:
         """Digests of its own configuration and of its base's."""

@@ -256,9 +256,7 @@ finding = _table(
     Column("number", BigInteger, nullable=False),
     _text("decision"),
     _text("sentence"),
-    _number("ticks"),
-    _number("wanted"),
-    _json("findings"),
+    _json("record"),
     _time("at"),
 )
 
@@ -287,17 +285,16 @@ intent = _table(
     Column("id", BigInteger, nullable=False),
     _text("kind"),
     Column("push", BigInteger, nullable=True),
-    _text("push_state"),
-    Column("push_version", Integer, nullable=True),
+    _text("seen_state"),
+    Column("seen_version", Integer, nullable=True),
     _json("arguments"),
     _text("by"),
     _text("why"),
     _time("at"),
     _time("expires_at"),
     _text("state"),
-    _text("answer"),
+    _json("answer"),
     _maybe_time("answered_at"),
-    _number("version"),
     Index("intent_state", "application", "environment", "state"),
 )
 
