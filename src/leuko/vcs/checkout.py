@@ -3,9 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-import os
 import shutil
-import stat
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
@@ -63,26 +61,7 @@ async def checkout(
     try:
         yield await check_out(git, revision, folder, history=history)
     finally:
-        await asyncio.to_thread(remove_tree, folder)
-
-
-def remove_tree(folder: Path) -> None:
-    """Removes a folder whatever its modes are; never follows a symlink. Raises when something stays."""
-
-    def open_up(path: str) -> None:
-        parent = os.path.dirname(path)  # noqa: PTH120 - the name may be undecodable; os.path takes it as it is
-        for place in (parent, path):
-            if not os.path.islink(place) and os.path.isdir(place):  # noqa: PTH112,PTH114 - as above
-                os.chmod(place, stat.S_IRWXU)  # noqa: PTH101 - as above
-
-    for _ in range(8):  # each round opens the folders that the one before stumbled over
-        if not folder.exists() and not folder.is_symlink():
-            return
-        stumbled: list[str] = []
-        shutil.rmtree(folder, onerror=lambda _call, path, _error: stumbled.append(path))  # noqa: B023 - called within the loop's turn
-        for path in stumbled:
-            open_up(path)
-    shutil.rmtree(folder)
+        await asyncio.to_thread(shutil.rmtree, folder)
 
 
 def _make_empty(folder: Path) -> None:
