@@ -19,6 +19,7 @@ from typing import Any
 
 from leuko.config.model import Configuration
 from leuko.config.ranges import unfold
+from leuko.config.tree import LARGEST as LARGEST_YAML
 from leuko.config.tree import read
 from leuko.domain.errors import LeukoError
 
@@ -200,9 +201,13 @@ def _looks_like_yaml(text: str) -> bool:
 
 
 def _yaml_groups(text: str, name: str) -> tuple[_Groups, dict[str, dict[str, str]]]:
-    tree = read(text.encode("utf-8"), name)
-    if tree.problems:
-        first = tree.problems[0]
+    if len(text) > LARGEST_YAML:
+        way_out = "Use a command that prints JSON: `ansible-inventory --list`."
+        raise _unreadable(name, "is YAML of more than 1 MiB, which takes too long to read", way_out)
+    tree = read(text, name)
+    # a tag is Ansible's own (`!vault`): its value is left out, for Leuko could not read it anyway
+    first = next((problem for problem in tree.problems if problem.code != "C008"), None)
+    if first is not None:
         raise _unreadable(first.where, first.rule, first.way_out)
     groups: _Groups = {}
     own: dict[str, dict[str, str]] = {}

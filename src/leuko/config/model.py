@@ -123,7 +123,7 @@ class Role(Section):
 
     hosts: tuple[HostEntry, ...] = Field(
         (),
-        description="Hosts by name, or with more about each; a range such as `www[01:20].example.com` is unfolded.",
+        description="Hosts by name, or with more about each; `www[01:20].example.com` stands for twenty.",
     )
     pushed: bool = Field(True, description="False: only watched (a database, a cache).")
 
@@ -179,7 +179,7 @@ class Phase(Section):
     names: tuple[str, ...] = Field((), description="These very hosts.")
     watch: TickCount = Field(
         12,
-        description='How many closed ticks with data the watch lasts: 12, "12 ticks", or a duration such as "1m".',
+        description='How many closed ticks with data the watch lasts: 12, "12 ticks", or a time such as "1m".',
     )
     gate: str = Field("", description="Reserved: a person or program that must agree before the phase.")
     run_once: str = Field("", description="Reserved: a step that runs once, on one host, before the phase.")
@@ -194,7 +194,8 @@ class Budget(Section):
     failed: int = Field(
         0,
         ge=0,
-        description="Failed switches that later phases may restore and leave out; among canaries one is always enough.",
+        description="Failed switches that later phases may restore and leave out; among canaries one is "
+        "always enough to stop.",
     )
 
 
@@ -240,7 +241,7 @@ class HostSource(Section):
     figure: Literal["load", "cpu", "memory", "disk"]
     pid_file: str = Field(
         "",
-        description="Figures of this process and its children only; path below `<root>/<application>/<component>`.",
+        description="Figures of this process and its children only; absolute, or below the component's folder.",
     )
 
 
@@ -254,7 +255,7 @@ class LogSource(Section):
     )
     value: str = Field(
         "",
-        description="For a level: an expression with one group, whose mean over a tick's lines is the reading.",
+        description="For a level: an expression with one group; its mean over a tick's lines is the reading.",
     )
 
 
@@ -265,7 +266,8 @@ class HttpSource(Section):
     json_path: str = Field("", description="Dotted path to a number in a JSON answer: `queue.depth`.")
     metric: str = Field(
         "",
-        description='Metric of a Prometheus text answer, with labels: `http_errors_total{code="500"}`; series are summed.',
+        description='Metric of a Prometheus text answer, labels if wanted: `http_errors_total{code="500"}`. '
+        "Series are summed.",
     )
     of: str = Field("", description="For a ratio: path or metric of the denominator.")
     counter: bool = Field(
@@ -306,7 +308,7 @@ class Locks(Section):
 
     override: tuple[str, ...] = Field(
         (),
-        description="Identities, as the git server or the API authenticates them, whose `Leuko-Override:` counts.",
+        description="Identities, as git server or API authenticate them, whose `Leuko-Override:` counts.",
     )
     expire: Duration | None = Field(
         None, description="Locks taken by a rollback end by themselves after this; empty: never."
@@ -337,7 +339,7 @@ class Secret(Section):
 
 
 class Component(Section):
-    """A part of the application with a tree and a path of its own; what is not said here is as in `release`."""
+    """A part of the application with a tree of its own; what is not said here is as in `release`."""
 
     release: Release | None = None
     roles: tuple[str, ...] = Field((), description="Roles that get it; empty: all.")
@@ -365,7 +367,8 @@ class Configuration(Section):
     verify: Verify = Verify()
     verify_user: str = Field(
         "leuko-verify",
-        description="Tests and builds run as this user, when the controller is root and the user exists. Only from the installation's own file.",
+        description="Tests and builds run as this user, when the controller is root and the user exists. "
+        "Only from the installation's own file.",
     )
     release: Release = Release()
     fleet: Fleet = Fleet()

@@ -10,9 +10,10 @@ from pydantic import BeforeValidator, WithJsonSchema
 from leuko.domain.fleet import Share
 
 _UNITS = {"ms": 0.001, "s": 1.0, "m": 60.0, "h": 3600.0, "d": 86400.0}
-_DURATION = re.compile(r"^(\d+(?:\.\d+)?)(ms|s|m|h|d)$")
-_PERCENT = re.compile(r"^(\d+(?:\.\d+)?)\s*%$")
-_TICKS = re.compile(r"^(\d+)\s*ticks?$")
+_DURATION = re.compile(r"^([0-9]{1,12}(?:\.[0-9]{1,9})?)(ms|s|m|h|d)$")
+_PERCENT = re.compile(r"^([0-9]{1,3}(?:\.[0-9]{1,6})?)\s*%$")
+_COUNT = re.compile(r"^[0-9]{1,7}$")
+_TICKS = re.compile(r"^([0-9]{1,7})\s*ticks?$")
 
 
 def parse_duration(value: Any) -> float:
@@ -21,7 +22,7 @@ def parse_duration(value: Any) -> float:
         if isinstance(value, int | float) and not isinstance(value, bool):
             return float(value) if value > 0 else _wrong_duration(value)
         return _wrong_duration(value)
-    parts = re.findall(r"\d+(?:\.\d+)?(?:ms|s|m|h|d)", value.replace(" ", ""))
+    parts = re.findall(r"[0-9]{1,12}(?:\.[0-9]{1,9})?(?:ms|s|m|h|d)", value.replace(" ", ""))
     if not parts or "".join(parts) != value.replace(" ", ""):
         return _wrong_duration(value)
     seconds = 0.0
@@ -38,15 +39,15 @@ def _wrong_duration(value: object) -> float:
 
 def parse_share(value: Any) -> str:
     """The text of a count or percentage, checked; `share()` turns it into a value."""
-    if isinstance(value, int) and not isinstance(value, bool) and value >= 0:
+    if isinstance(value, int) and not isinstance(value, bool) and 0 <= value < 10_000_000:
         return str(value)
     if isinstance(value, str):
         text = value.strip()
-        if text.isdigit():
-            return text
+        if _COUNT.match(text):
+            return str(int(text))
         match = _PERCENT.match(text)
         if match and 0 <= float(match[1]) <= 100:
-            return f"{float(match[1]):g}%"
+            return f"{float(match[1]):.6f}".rstrip("0").rstrip(".") + "%"
     raise ValueError(f'should be a count such as 2 or a percentage such as "10%", not {_shown(value)}')
 
 
@@ -58,10 +59,10 @@ def share(text: str) -> Share:
 
 def parse_ticks(value: Any) -> int | float:
     """A number of ticks (int), or a duration in seconds (float) that `ticks()` turns into ticks."""
-    if isinstance(value, int) and not isinstance(value, bool) and value >= 1:
+    if isinstance(value, int) and not isinstance(value, bool) and 1 <= value < 10_000_000:
         return value
-    if isinstance(value, float):
-        return value  # already parsed once
+    if isinstance(value, float) and value > 0:
+        return value  # seconds, parsed before
     if isinstance(value, str):
         match = _TICKS.match(value.strip())
         if match and int(match[1]) >= 1:
@@ -76,7 +77,7 @@ def parse_ticks(value: Any) -> int | float:
     )
 
 
-def ticks(value: int | float, tick: float) -> int:
+def ticks(value: int | float, tick: float) -> int:  # noqa: PYI041 - an int is ticks, a float seconds
     """How many ticks of `tick` seconds: a duration is rounded up."""
     return value if isinstance(value, int) else max(1, -int(-value // tick))
 

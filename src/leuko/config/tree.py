@@ -240,7 +240,7 @@ class _Unfolding:
         self._mark(path, node, node)
         return self.value(node, path, depth + 1)
 
-    def _mark(self, path: Path, key: Node, value: Node) -> None:
+    def _mark(self, path: Path, key: Any, value: Any) -> None:
         raw = value.value if isinstance(value, ScalarNode) else None
         at, key_at = value.start_mark, key.start_mark
         if raw == "" and value.style is None:  # nothing is written: the mark of nothing is on a later line
@@ -270,7 +270,7 @@ class _Unfolding:
         self._say(rule, path, node.start_mark, "C008", "Take the tag out.")
         return False
 
-    def _scalar(self, node: ScalarNode, path: Path) -> Any:
+    def _scalar(self, node: Any, path: Path) -> Any:
         tag, text = _tag(node), str(node.value)
         if tag not in _PLAIN:
             way_out = "Take the tag out; secrets are named under `secrets`."
@@ -316,14 +316,16 @@ def _text(content: bytes | str, tree: Tree) -> str | None:
             _refuse(tree, "is UTF-16 text", "Save it as UTF-8.", "C002")
             return None
         try:
-            content = content.decode("utf-8")
+            text = content.decode("utf-8")
         except UnicodeDecodeError as error:
             before = content[: error.start]
-            mark = (before.count(b"\n") + 1, error.start - (before.rfind(b"\n") + 1) + 1)
+            mark = (before.count(b"\n") + 1, len(before) - before.rfind(b"\n"))
             rule = f"is not UTF-8 text: byte 0x{content[error.start]:02X} does not belong here"
             _refuse(tree, rule, "Save it as UTF-8.", "C002", mark)
             return None
-    return content.removeprefix("\ufeff").replace("\r\n", "\n").replace("\r", "\n")
+    else:
+        text = content
+    return text.removeprefix("\ufeff").replace("\r\n", "\n").replace("\r", "\n")
 
 
 def _refuse(tree: Tree, rule: str, way_out: str, code: str, mark: Any = None) -> None:

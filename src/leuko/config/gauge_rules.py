@@ -1,0 +1,200 @@
+"""Checks of gauges, their sources and their limits."""
+
+from __future__ import annotations
+
+import re
+import string
+from collections.abc import Iterator
+
+from leuko.config.fleet_rules import known_roles, pushed_roles
+from leuko.config.model import Configuration, Gauge, GaugeLimit, HttpSource, LogSource
+from leuko.config.notes import Notes, Path
+from leuko.config.quantities import ticks
+
+_SOURCES = ("host", "log", "http")
+_GAUGE = re.compile(r"^[A-Za-z0-9][A-Za-z0-9_.:-]{0,62}$")
+_METRIC = re.compile(
+    r'^[a-zA-Z_:][a-zA-Z0-9_:]*(\{\s*([a-zA-Z_][a-zA-Z0-9_]*\s*=\s*"(\\.|[^"\\])*"\s*,?\s*)*\})?$'
+)
+_JSON_PATH = re.compile(r"^[^.\s]+(\.[^.\s]+)*$")
+_NOT_POSIX = {
+    r"\d": "[0-9]",
+    r"\D": "[^0-9]",
+    r"\w": "[[:alnum:]_]",
+    r"\W": "[^[:alnum:]_]",
+    r"\s": "[[:space:]]",
+    r"\S": "[^[:space:]]",
+    r"\b": "([^[:alnum:]]|$)",
+    "(?": "a plain group",
+    "*?": "*",
+    "+?": "+",
+}
+
+
+def check_gauges(configuration: Configuration, notes: Notes) -> None:
+    """Every gauge, and what is watched on the whole."""
+    for name, gauge in configuration.gauges.items():
+        path: Path = ("gauges", name)
+        if not _GAUGE.match(name):
+            rule = f'"{name[:80]}" should be at most 63 letters, digits, ., :, - and _'
+            notes.say(path, "C017", rule, "It is a row, an address and a key.")
+        for index, role in enumerate(gauge.roles):
+            if role not in known_roles(configuration):
+                notes.unknown_role((*path, "roles", index), role, known_roles(configuration))
+        _check_source(configuration, gauge, path, notes)
+        for index, limit in enumerate(gauge.limits):
+            _check_limit(configuration, gauge, limit, (*path, "limits", index), notes)
+    _check_coverage(configuration, notes)
+
+
+def _check_source(configuration: Configuration, gauge: Gauge, path: Path, notes: Notes) -> None:
+    found = [name for name in _SOURCES if getattr(gauge, name) is not None]
+    if len(found) != 1:
+        has = " and ".join(found) if found else "none"
+        rule = f"should have exactly one source out of host, log and http; it has {has}"
+        notes.say(path, "C020", rule)
+    if gauge.host is not None:
+        if gauge.kind != "level":
+            rule = f"a figure of the host is a level, not a {gauge.kind}"
+            notes.say((*path, "kind"), "C021", rule, "Write `kind: level`.")
+        if gauge.host.pid_file:
+            _check_file(gauge.host.pid_file, (*path, "host", "pid_file"), notes)
+    if gauge.log is not None:
+        _check_log(gauge, gauge.log, (*path, "log"), notes)
+    if gauge.http is not None:
+        _check_http(configuration, gauge, gauge.http, (*path, "http"), notes)
+
+
+def _check_log(gauge: Gauge, log: LogSource, path: Path, notes: Notes) -> None:
+    _check_file(log.file, (*path, "file"), notes)
+    for key in ("match", "of", "value"):
+        text = getattr(log, key)
+        if text:
+            _check_expression(text, (*path, key), notes, groups=1 if key == "value" else None)
+    if not log.match:
+        notes.say((*path, "match"), "C044", "is empty", 'Every line is matched by ".".')
+    if gauge.kind == "level" and not log.value:
+        rule = "a level needs `value`: an expression with one group, around the number"
+        notes.say(path, "C021", rule, "For how many lines match, write `kind: count`.")
+    if gauge.kind != "level" and log.value:
+        rule = f"is for levels, and this gauge is a {gauge.kind}"
+        notes.say((*path, "value"), "C021", rule, "Take it out, or write `kind: level`.")
+    if gauge.kind != "ratio" and log.of:
+        rule = f"is for ratios, and this gauge is a {gauge.kind}"
+        notes.say((*path, "of"), "C021", rule, "Take it out, or write `kind: ratio`.")
+
+
+def _check_http(
+    configuration: Configuration, gauge: Gauge, http: HttpSource, path: Path, notes: Notes
+) -> None:
+    if not re.match(r"^https?://[^\s]+$", http.url):
+        notes.say((*path, "url"), "C036", "should begin with http:// or https://, without spaces")
+    else:
+        _check_placeholders(configuration, gauge, http.url, (*path, "url"), notes)
+    if bool(http.json_path) == bool(http.metric):
+        has = "both" if http.metric else "neither"
+        notes.say(path, "C021", f"should have json_path or metric; it has {has}")
+    pattern, kind = (_METRIC, "metric") if http.metric else (_JSON_PATH, "json_path")
+    for key in (kind, "of"):
+        text = getattr(http, key)
+        if text and not pattern.match(text):
+            example = 'http_errors_total{code="500"}' if http.metric else "queue.depth"
+            notes.say((*path, key), "C022", f"cannot be read as a {kind}", f"It looks like `{example}`.")
+    if gauge.kind == "ratio" and not http.of:
+        rule = f"a ratio needs `of`: the {kind} of its denominator"
+        notes.say(path, "C021", rule, "For a share that the endpoint works out itself, write `kind: level`.")
+    if gauge.kind != "ratio" and http.of:
+        rule = f"is for ratios, and this gauge is a {gauge.kind}"
+        notes.say((*path, "of"), "C021", rule, "Take it out, or write `kind: ratio`.")
+
+
+def _check_placeholders(
+    configuration: Configuration, gauge: Gauge, url: str, path: Path, notes: Notes
+) -> None:
+    try:
+        names = [name for _, name, _, _ in string.Formatter().parse(url) if name is not None]
+    except ValueError:
+        notes.say(path, "C022", "has a brace without its partner", "Placeholders look like {address}.")
+        return
+    inventory = configuration.fleet.inventory
+    for name in names:
+        if name in ("address", "name") or (inventory and name in inventory.vars):
+            continue
+        without = [host for host, known in _variables(configuration, gauge) if name not in known]
+        if without:
+            rule = f"{{{name}}} is not known for {without[0]}"
+            more = f" and {len(without) - 1} more" if len(without) > 1 else ""
+            notes.say(path, "C022", rule + more, "Known: {address}, {name}, and the `vars` of the host.")
+
+
+def _variables(configuration: Configuration, gauge: Gauge) -> Iterator[tuple[str, frozenset[str]]]:
+    for role, section in configuration.fleet.roles.items():
+        if not gauge.roles or role in gauge.roles:
+            for host in section.hosts:
+                yield host.name, frozenset(host.vars)
+
+
+def _check_file(file: str, path: Path, notes: Notes) -> None:
+    if not file.strip() or ".." in file.split("/") or "\n" in file or file.startswith("~"):
+        rule = f'should be absolute, or below the folder of the application, not "{file}"'
+        notes.say(path, "C040", rule, 'Write it as "/var/log/shop/access.log" or "shared/log/access.log".')
+
+
+def _check_expression(text: str, path: Path, notes: Notes, *, groups: int | None = None) -> None:
+    bare = re.sub(r"\\\\", "", re.sub(r"\[[^\]]*\[:[a-z]+:\][^\]]*\]", "[x]", text))
+    for sign, instead in _NOT_POSIX.items():
+        if sign in bare:
+            rule = f"uses `{sign}`, which POSIX extended expressions do not have"
+            notes.say(path, "C022", rule, f"Write {instead} instead.")
+            return
+    try:
+        found = re.compile(bare).groups
+    except re.error as error:
+        if any(
+            word in str(error) for word in ("parenthesis", "unterminated", "nothing to repeat", "bad escape")
+        ):
+            notes.say(path, "C022", f"is not a regular expression: {error}")
+        return  # the rest are differences between Python's expressions and POSIX's
+    if groups is not None and found != groups:
+        rule = f"should have one group, around the number; it has {found or 'none'}"
+        notes.say(path, "C022", rule, 'For example: "took ([0-9.]+) ms".')
+
+
+def _check_limit(
+    configuration: Configuration, gauge: Gauge, limit: GaugeLimit, path: Path, notes: Notes
+) -> None:
+    if limit.above is None and limit.below is None:
+        notes.say(path, "C023", "bounds nothing: it has neither above nor below")
+    elif limit.above is not None and limit.below is not None and limit.above < limit.below:
+        rule = f"is broken by every value: above {limit.above:g} or below {limit.below:g}"
+        notes.say(path, "C023", rule, "Is it the other way round?")
+    if gauge.kind != "level" and limit.below is not None and limit.below <= 0:
+        rule = f"bounds nothing: a {gauge.kind} is never below {limit.below:g}"
+        notes.say((*path, "below"), "C024", rule)
+    if not limit.role:
+        return
+    if limit.role not in known_roles(configuration):
+        notes.unknown_role((*path, "role"), limit.role, known_roles(configuration))
+    elif gauge.roles and limit.role not in gauge.roles:
+        rule = f'the gauge is not read on hosts of the role "{limit.role}"'
+        notes.say((*path, "role"), "C030", rule, "Add the role to the gauge, or take it out here.")
+
+
+def _check_coverage(configuration: Configuration, notes: Notes) -> None:
+    gauges = configuration.gauges
+    if not gauges:
+        rule = "nothing is watched: a push could not be judged, and would be held"
+        notes.say(("gauges",), "W002", rule, "Add at least one: errors, requests, response time.")
+        return
+    for role in pushed_roles(configuration):
+        if not any(g.required and (not g.roles or role in g.roles) for g in gauges.values()):
+            rule = f'no required gauge is read on hosts of the role "{role}"'
+            notes.say(("gauges",), "W003", rule, "A phase with such hosts could not pass, and would be held.")
+    for index, phase in enumerate(configuration.push.phases):
+        wanted = ticks(phase.watch, configuration.tick)
+        slow = [name for name, g in gauges.items() if any(limit.readings > wanted for limit in g.limits)]
+        if slow:
+            rule = f"lasts {wanted} ticks: too short for a limit of `{slow[0]}` to be broken"
+            notes.say(
+                ("push", "phases", index, "watch"), "W007", rule, "Watch longer, or ask for fewer readings."
+            )
