@@ -34,10 +34,10 @@ class Fence:
 class Order:
     """One order to one host about one component.
 
-    `target` and `base` are release names (`domain.release.release_name`); a RESTORE goes to `base`. `hooks` are shell commands by
-    moment, from the configuration of the release that is being switched to. `variables` reach hooks as
-    environment; `secrets` through a 0600 file that is gone when the hook ends. `deadline` is in seconds and
-    is enforced on the host.
+    `target` and `base` are release names (`domain.release.release_name`); a RESTORE goes to `base`. `hooks`
+    are shell commands by moment, from the configuration of the release that is being switched to.
+    `variables` reach hooks as environment; `secrets` through a 0600 file that is gone when the hook ends.
+    `deadline` is in seconds and is enforced on the host.
     """
 
     id: str
