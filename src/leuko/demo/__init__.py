@@ -1,1 +1,1 @@
-"""What `make demo` runs on: an embedded fleet, its customers, and a repository with people who commit to it."""
+"""What `make demo` runs on: an embedded fleet, its customers, and a repository that people commit to."""

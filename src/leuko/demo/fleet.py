@@ -1,4 +1,4 @@
-"""Eight hosts on one machine: each a folder, a port, and a supervisor that owns that port as an init would."""
+"""Hosts on one machine: each a folder, a port, and a supervisor that owns the port as an init would."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Steady customers for the embedded fleet: `python -m leuko.demo.traffic`, and how the demo starts and ends it.
+"""Steady customers for the embedded fleet: `python -m leuko.demo.traffic`, and its start and end.
 
 The arrivals are an open loop: a slow or dead host does not slow its customers down, it disappoints them.
 """
@@ -99,7 +99,7 @@ async def run(
         Street(name, ShopClient(address, timeout), crowd[name], tally, random.Random(seed * 1000 + number))  # noqa: S311 - not a secret
         for number, (name, address) in enumerate(hosts.items())
     ]
-    arrivals = asyncio.gather(*(street.arrive(rate, requests) for street in streets))
+    arrivals = asyncio.create_task(_all_arrive(streets, rate, requests))
     clerk = asyncio.create_task(_close_seconds(tally, clock))
     stopped = asyncio.create_task(stop.wait())
     try:
@@ -117,6 +117,10 @@ async def run(
             street.client.close()
         tally.close_second(clock.now(), running=False)
         tally.close()
+
+
+async def _all_arrive(streets: list[Street], rate: float, requests: int | None) -> None:
+    await asyncio.gather(*(street.arrive(rate, requests) for street in streets))
 
 
 async def _close_seconds(tally: Tally, clock: Clock) -> None:
@@ -218,11 +222,17 @@ async def _main(arguments: argparse.Namespace) -> None:
     for number in (signal.SIGTERM, signal.SIGINT):
         loop.add_signal_handler(number, stop.set)
     if arguments.with_parent:
-        loop.add_reader(0, lambda: os.read(0, 4096) or (loop.remove_reader(0), stop.set()))
+        loop.add_reader(0, _stop_at_end_of_input, loop, stop)
     await run(
         hosts, tally, clock, rate=arguments.rate, requests=arguments.requests, seconds=arguments.seconds,
         stop=stop, seed=arguments.seed, timeout=arguments.timeout,
     )  # fmt: skip
+
+
+def _stop_at_end_of_input(loop: asyncio.AbstractEventLoop, stop: asyncio.Event) -> None:
+    if not os.read(0, 4096):
+        loop.remove_reader(0)
+        stop.set()
 
 
 if __name__ == "__main__":
