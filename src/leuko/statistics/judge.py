@@ -1,0 +1,143 @@
+"""The verdict: one function from readings to pass, fail, hold or continue."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+
+from leuko.domain.gauge import Gauge
+from leuko.domain.verdict import Decision, Verdict
+from leuko.statistics import findings, limits, sentences, silence
+from leuko.statistics.clocks import Evidence, combine
+from leuko.statistics.comparison import Comparison, group
+from leuko.statistics.question import Question, Values
+from leuko.statistics.windows import Windows, readings
+
+
+@dataclass(frozen=True, slots=True)
+class Row:
+    """One gauge in one role of this push, and everything that was found out about it."""
+
+    gauge: Gauge
+    role: str
+    comparison: Comparison
+    evidence: Evidence
+    silent: silence.Silent | None
+    coverage: float
+    guilty: bool = False
+
+    @property
+    def visible(self) -> float:
+        """Smallest change, as a factor, in a bad direction that the window could have shown."""
+        return min(self.evidence.rise, self.evidence.fall)
+
+    @property
+    def blind(self) -> bool:
+        """True where neither a stop nor a tenfold rise could have been seen."""
+        return not (self.evidence.rise <= 10 or np.isfinite(self.evidence.fall))
+
+
+def judge(question: Question) -> Verdict:
+    """What the readings so far say about the phase. The same question always has the same answer."""
+    windows = Windows(question)
+    known = {gauge.name: readings(question, gauge) for gauge in question.gauges}
+    broken = [
+        found for gauge in question.gauges for found in limits.broken(windows, gauge, *known[gauge.name])
+    ]
+    rows = _rows(windows, known)
+    total = combine([(1.0, row.evidence.log) for row in rows])
+    rows = _with_guilt(rows, total >= -np.log(question.budget))
+    ticks = _ticks(windows, rows)
+    decision, sentence = _decide(windows, rows, broken, ticks)
+    said = findings.findings(windows, rows, broken, known)
+    return Verdict(decision, sentence, said, ticks, question.wanted)
+
+
+def _rows(windows: Windows, known: dict[str, tuple[Values, Values | None]]) -> list[Row]:
+    question = windows.question
+    roles = sorted(
+        {question.roles[index] for index in np.flatnonzero(windows.switched)} | set(question.pushed_roles)
+    )
+    pairs = [
+        (gauge, role) for gauge in question.gauges for role in roles if not gauge.roles or role in gauge.roles
+    ]
+    threshold = float(np.log(max(1, len(pairs)) / question.budget))
+    rows = []
+    for gauge, role in pairs:
+        values, denominators = known[gauge.name]
+        comparison = Comparison(
+            windows, gauge, group(windows, gauge, role, values), values, denominators, threshold
+        )
+        mute = silence.silent(windows, gauge, role, values) if gauge.required else None
+        covered = silence.coverage(windows, gauge, role, values)
+        rows.append(Row(gauge, role, comparison, comparison.evidence(), mute, covered))
+    return rows
+
+
+def _with_guilt(rows: list[Row], convicted: bool) -> list[Row]:
+    """Where the push is convicted, the gauges that weigh at least a tenth of the heaviest are named."""
+    if not convicted:
+        return rows
+    heaviest = max(row.evidence.log for row in rows)
+    return [
+        Row(
+            row.gauge,
+            row.role,
+            row.comparison,
+            row.evidence,
+            row.silent,
+            row.coverage,
+            row.evidence.log > heaviest - 2.3,
+        )
+        for row in rows
+    ]
+
+
+def _ticks(windows: Windows, rows: list[Row]) -> int:
+    """Closed ticks of the watch in which some required gauge had data."""
+    watch = windows.watch
+    seen = np.zeros(watch.stop - watch.start, dtype=np.bool_)
+    for row in rows:
+        if row.gauge.required:
+            hosts = windows.of_role(row.role) & windows.reports(row.gauge)
+            seen |= (~np.isnan(row.comparison.values[watch][:, hosts])).any(axis=1)
+    return int(seen.sum())
+
+
+def _decide(
+    windows: Windows, rows: list[Row], broken: list[limits.Broken], ticks: int
+) -> tuple[Decision, str]:
+    """The rules in the order of their weight: what fails, what holds, what is not yet known, what passes."""
+    question = windows.question
+    blamed = [found for found in broken if not found.already]
+    if blamed:
+        return Decision.FAIL, sentences.over_limit(blamed)
+    guilty = [row for row in rows if row.guilty]
+    if guilty:
+        return Decision.FAIL, sentences.guilty(guilty, question)
+    silent = [row.silent for row in rows if row.silent is not None]
+    for decision in (Decision.FAIL, Decision.HOLD):
+        if any(found.decision is decision for found in silent):
+            return decision, sentences.silence(silent, question)
+    if ticks < question.wanted:
+        return Decision.CONTINUE, sentences.going_on(ticks, question.wanted)
+    return _at_the_end(question, rows, ticks)
+
+
+def _at_the_end(question: Question, rows: list[Row], ticks: int) -> tuple[Decision, str]:
+    required = [row for row in rows if row.gauge.required and row.role in question.pushed_roles]
+    thin = [row for row in required if row.coverage < silence.PRESENT]
+    if thin:
+        return Decision.HOLD, sentences.thin(thin)
+    if not question.pushed_roles:
+        return Decision.HOLD, "no role is covered by this phase, so nothing shows that the release is healthy"
+    unseen = sorted(question.pushed_roles - {row.role for row in required if not row.blind})
+    if unseen:
+        return Decision.HOLD, sentences.unseen(unseen, required)
+    wanting = [row for row in rows if row.gauge.must_see is not None and row.visible > row.gauge.must_see]
+    if wanting and ticks < question.most_ticks:
+        return Decision.CONTINUE, sentences.extended(wanting, question)
+    if wanting:
+        return Decision.HOLD, sentences.wanting(wanting)
+    return Decision.PASS, sentences.passed(rows, ticks, question)

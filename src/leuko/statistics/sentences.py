@@ -1,0 +1,171 @@
+"""What a tired engineer reads. Numbers are rounded here and nowhere else."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from leuko.domain.gauge import Kind
+from leuko.statistics.clocks import Evidence
+from leuko.statistics.limits import Broken
+from leuko.statistics.question import Question
+from leuko.statistics.silence import Silent
+
+if TYPE_CHECKING:
+    from leuko.statistics.judge import Row
+
+
+def number(value: float) -> str:
+    """Three significant digits, no exponent for everyday sizes."""
+    if not np.isfinite(value):
+        return "unknown"
+    if value != 0 and (abs(value) >= 1e6 or abs(value) < 1e-3):
+        return f"{value:.3g}"
+    return f"{round(value):d}" if abs(value) >= 1000 else f"{value:.3g}"
+
+
+def factor(value: float) -> str:
+    """`12x`, `1.4x`."""
+    return f"{value:.0f}x" if value >= 10 else f"{value:.1f}x" if value < 9.95 else "10x"
+
+
+def plural(count: int, word: str) -> str:
+    """`1 host`, `2 hosts`."""
+    return f"{count} {word}" + ("s" if count != 1 else "")
+
+
+def duration(seconds: float) -> str:
+    """`40 s`, `30 min`."""
+    return f"{seconds:.0f} s" if seconds < 120 else f"{seconds / 60:.0f} min"
+
+
+def names(hosts: Sequence[str], most: int = 4) -> str:
+    """A few names, and how many more."""
+    shown = ", ".join(hosts[:most])
+    return shown if len(hosts) <= most else f"{shown} and {len(hosts) - most} more"
+
+
+def over_limit(found: Sequence[Broken]) -> str:
+    """Which limit was broken, by whom and by how much."""
+    first = found[0]
+    what = "events a minute" if first.limit.above is not None or first.limit.below is not None else ""
+    place = f"{first.subject} (aggregate)" if first.aggregate else first.subject
+    more = f"; and {plural(len(found) - 1, 'other limit')}" if len(found) > 1 else ""
+    del what
+    return (
+        f"{first.gauge} at {place} reached {number(first.value)}, which breaks the limit {first.limit} "
+        f"{plural(first.limit.readings, 'reading')} in a row{more}"
+    )
+
+
+def against(row: Row, question: Question) -> str:
+    """What the canaries were held against."""
+    canaries = int(row.comparison.group.canary.sum())
+    history = row.comparison.windows.before
+    seconds = duration((history.stop - history.start) * question.tick)
+    who = f"the {canaries} switched hosts" if canaries != 1 else "the switched host"
+    if row.evidence.controlled:
+        others = row.evidence.controls
+        old = f"the {others} old hosts" if others != 1 else "the old host"
+        own = "their" if canaries != 1 else "its"
+        return f"on {who} {{}} what {old} and {own} own last {seconds} predict"
+    return f"on {who} {{}} what their own last {seconds} predict, with no old hosts left to compare"
+
+
+def effect(evidence: Evidence) -> str:
+    """`are 12x`, `have all but stopped against`."""
+    if np.isfinite(evidence.seen) and evidence.seen == 0 and evidence.expected > 0:
+        return "have stopped, against"
+    if np.isfinite(evidence.effect) and evidence.effect > 0:
+        return f"are {factor(evidence.effect)}"
+    return "are far from"
+
+
+def counted(row: Row) -> str:
+    """`(61 seen, 5 expected)`."""
+    if row.gauge.kind is Kind.LEVEL or not np.isfinite(row.evidence.seen):
+        return ""
+    return f" ({number(row.evidence.seen)} seen, {number(row.evidence.expected)} expected)"
+
+
+def guilty(rows: Sequence[Row], question: Question) -> str:
+    """Why the comparison fails the phase."""
+    worst = max(rows, key=lambda row: row.evidence.log)
+    others = [row.gauge.name for row in rows if row is not worst]
+    also = f"; also {names(others)}" if others else ""
+    role = f" of role {worst.role}" if len(set(question.roles)) > 1 else ""
+    said = against(worst, question).format(effect(worst.evidence))
+    return f"{worst.gauge.name}{role} {said}{counted(worst)}{also}"
+
+
+def silence(found: Sequence[Silent], question: Question) -> str:
+    """Who fell silent, and whose fault that seems."""
+    del question
+    first = max(found, key=lambda one: (one.decision == "fail", one.seconds))
+    gauges = names([one.gauge for one in found if one.hosts == first.hosts and one.role == first.role])
+    since = duration(first.seconds)
+    if first.others:
+        return f"{names(first.hosts)} gave no {gauges} for {since} while the other hosts still report"
+    return f"no host of role {first.role} gave {gauges} for {since}: that looks like a fault of collection, not of the release"
+
+
+def going_on(ticks: int, wanted: int) -> str:
+    """The window is not full."""
+    return f"{ticks} of {wanted} ticks seen, nothing bad so far"
+
+
+def thin(rows: Sequence[Row]) -> str:
+    """Too few readings to pass."""
+    row = min(rows, key=lambda one: one.coverage)
+    return (
+        f"{row.gauge.name} of role {row.role} had data in {100 * row.coverage:.0f} % of the readings due; "
+        "80 % are needed to pass"
+    )
+
+
+def could(row: Row) -> str:
+    """The smallest change that the window could have shown."""
+    evidence = row.evidence
+    if evidence.basis:
+        return f"nothing could be compared: {evidence.basis}"
+    said = []
+    if np.isfinite(evidence.rise):
+        said.append(f"a {factor(evidence.rise)} rise or more")
+    elif np.isfinite(evidence.amount) and not np.isfinite(evidence.fall):
+        said.append(f"{number(evidence.amount)} events or more on the switched hosts")
+    if np.isfinite(evidence.fall):
+        said.append("a stop" if evidence.fall >= 1e8 else f"a fall to 1/{evidence.fall:.1f} or less")
+    return (
+        f"this watch could only have shown {' or '.join(said)}"
+        if said
+        else "this watch could have shown no change at all"
+    )
+
+
+def unseen(roles: Sequence[str], rows: Sequence[Row]) -> str:
+    """No required gauge of these roles could have shown a stop or a tenfold rise."""
+    role = roles[0]
+    said = [f"{row.gauge.name}: {could(row)}" for row in rows if row.role == role]
+    why = "; ".join(said[:3]) if said else "no required gauge covers it"
+    return f"blind for role {role}: no required gauge could have shown a stop or a tenfold rise ({why})"
+
+
+def extended(rows: Sequence[Row], question: Question) -> str:
+    """The watch goes on, because a declared size cannot be seen yet."""
+    return f"watching on, up to {question.most_ticks} ticks: {wanting(rows)}"
+
+
+def wanting(rows: Sequence[Row]) -> str:
+    """Which declared size could not have been seen."""
+    row = rows[0]
+    return f"{row.gauge.name} must be able to show {factor(row.gauge.must_see or 0)}, but {could(row)}"
+
+
+def passed(rows: Sequence[Row], ticks: int, question: Question) -> str:
+    """Why the phase may go on."""
+    hosts = plural(int(question.watched.sum()), "host")
+    blind = [row.gauge.name for row in rows if row.blind]
+    tail = f"; blind: {names(list(dict.fromkeys(blind)))}" if blind else ""
+    return f"{hosts} watched for {plural(ticks, 'tick')}: no gauge differs from what old hosts and history predict{tail}"

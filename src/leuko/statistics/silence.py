@@ -1,0 +1,92 @@
+"""Absence: it is never health, and whose fault it is depends on who else is silent."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from math import ceil
+
+import numpy as np
+
+from leuko.domain.gauge import Gauge
+from leuko.domain.verdict import Decision
+from leuko.statistics.question import Mask, Question, Values
+from leuko.statistics.windows import Windows
+
+PRESENT = 0.8
+"""Part of a watch's ticks in which a required gauge must have data, and in which others must have it."""
+
+
+@dataclass(frozen=True, slots=True)
+class Silent:
+    """Hosts that report a gauge no more. `others`: the rest of the role still does."""
+
+    gauge: str
+    role: str
+    hosts: tuple[str, ...]
+    seconds: float
+    decision: Decision
+    others: bool
+
+
+def patience(question: Question) -> tuple[int, int]:
+    """Ticks of silence after which to hold and to fail: 3 and 6, and at least 5 and 10 seconds."""
+    return max(3, ceil(5 / question.tick - 1e-9)), max(6, ceil(10 / question.tick - 1e-9))
+
+
+def silent(windows: Windows, gauge: Gauge, role: str, values: Values) -> Silent | None:
+    """Silence of one required gauge in one role since the switch; None where there is none."""
+    question = windows.question
+    members = windows.of_role(role) & windows.reports(gauge)
+    counted = windows.after(0.0)
+    watch = values[windows.watch]
+    usual = _part(values[windows.before][:, members]) >= PRESENT
+    if not usual.any():
+        return None
+    regular = np.zeros_like(members)
+    regular[np.flatnonzero(members)[usual]] = True
+    hold, fail = patience(question)
+    quiet = _trailing(np.isnan(watch) & _known_ticks(values[windows.watch], counted))
+    mute = regular & windows.switched & (quiet >= hold)
+    if not mute.any():
+        return None
+    rest = regular & ~mute
+    others = bool(rest.any()) and bool((~np.isnan(watch[-hold:][:, rest])).mean() >= 0.5)
+    longest = int(quiet[mute].max())
+    decision = Decision.FAIL if others and longest >= fail else Decision.HOLD
+    names = tuple(question.hosts[index] for index in np.flatnonzero(mute))
+    return Silent(gauge.name, role, names, longest * question.tick, decision, others)
+
+
+def _known_ticks(watch: Values, counted: Mask) -> Mask:
+    return counted & np.ones(watch.shape, dtype=np.bool_)
+
+
+def _part(values: Values) -> Values:
+    if values.shape[0] == 0:
+        return np.zeros(values.shape[1])
+    return np.asarray((~np.isnan(values)).mean(axis=0))
+
+
+def _trailing(absent: Mask) -> Values:
+    """How many of the last ticks in a row are absent, per host."""
+    backwards = absent[::-1]
+    ends = ~backwards
+    first = (
+        np.where(ends.any(axis=0), ends.argmax(axis=0), absent.shape[0])
+        if absent.size
+        else np.zeros(absent.shape[1])
+    )
+    return np.asarray(first)
+
+
+def coverage(windows: Windows, gauge: Gauge, role: str, values: Values) -> float:
+    """Part of the watch's readings of this phase's hosts that are there; 1 where none was due yet."""
+    question = windows.question
+    hosts = windows.of_role(role) & windows.reports(gauge) & windows.switched & question.watched
+    wait = max(question.warm_up.values(), default=0.0)
+    due = windows.after(wait) & hosts[None, :]
+    if not due.any():
+        due = windows.after(0.0) & hosts[None, :]
+    if not due.any():
+        return 0.0
+    return float((~np.isnan(values[windows.watch]))[due].mean())
