@@ -30,6 +30,7 @@ from leuko.store.migrations import migrate
 from leuko.store.operations import Operations
 from leuko.store.overrides import Overrides
 from leuko.store.pushes import Pushes
+from leuko.store.readings import Readings
 from leuko.store.releases import Releases
 from leuko.store.transaction import Transaction
 
@@ -37,7 +38,7 @@ from leuko.store.transaction import Transaction
 class Store:
     """Opened with `Store.open`; one a process."""
 
-    def __init__(self, database: Database, clock: Clock, installation: str) -> None:
+    def __init__(self, database: Database, clock: Clock, installation: str, readings: Readings) -> None:
         self._database = database
         self._clock = clock
         self._bell = Bell()
@@ -58,17 +59,25 @@ class Store:
         self.leases = Leases(database)
         self.configurations = Configurations(database)
         self.overrides = Overrides(database)
+        self.readings = readings
 
     @classmethod
-    async def open(cls, address: str | Path, clock: Clock) -> Store:
-        """Opens the store at a path (SQLite) or a postgresql:// URL, and migrates it where needed."""
+    async def open(cls, address: str | Path, clock: Clock, *, readings: Path | None = None) -> Store:
+        """Opens the store at a path (SQLite) or a postgresql:// URL, and migrates it where needed.
+
+        `readings` is the folder of the readings' files: beside an embedded store where not given.
+        """
         database = databases.connect(address)
+        if readings is None:
+            assert database.path is not None, "a store on PostgreSQL needs a folder for its readings"
+            readings = database.path.parent / "readings"
         try:
             await migrate(database)
-            store = cls(database, clock, await _installation(database, clock))
+            installation = await _installation(database, clock)
         except BaseException:
             await database.close()
             raise
+        store = cls(database, clock, installation, Readings(readings))
         store._listen()
         return store
 
@@ -94,6 +103,7 @@ class Store:
             self._listening.cancel()
             with suppress(asyncio.CancelledError):
                 await self._listening
+        await self.readings.close()
         await self._database.close()
 
     def _listen(self) -> None:

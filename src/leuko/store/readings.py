@@ -1,0 +1,292 @@
+"""Readings: a file a day apart from the store, written and read in one thread of their own.
+
+Raw ticks are kept for two days, then a minute's mean, maximum and count for thirty; what is too old goes by
+removing its file. A damaged file is set aside and said so: the rest goes on.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import sqlite3
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from datetime import UTC, date, datetime, time, timedelta
+from functools import partial
+from pathlib import Path
+from typing import TypeVar
+
+import structlog
+
+from leuko.domain.line import Line
+from leuko.store import minutes as minute_files
+from leuko.store.columns import from_micros, to_micros
+from leuko.store.days import DayFile, day_path, days_of, set_aside
+from leuko.store.errors import StoreDamaged, of_sqlite
+from leuko.store.minutes import Minutes, Summary
+from leuko.store.series import MICRO, Reading, Rows, Series, assemble
+
+RAW = timedelta(hours=48)
+KEPT = timedelta(days=30)
+HOUR = 3600 * MICRO
+OPEN_FILES = 4
+
+T = TypeVar("T")
+log = structlog.get_logger(__name__)
+
+
+class Readings:
+    """Of all lines. `complaints` holds what could not be read or kept since the start, a sentence each."""
+
+    def __init__(self, folder: Path) -> None:
+        self._folder = folder
+        self._thread = ThreadPoolExecutor(1, thread_name_prefix="leuko-readings")
+        self._files: dict[date, DayFile] = {}
+        self.complaints: list[str] = []
+
+    async def write(
+        self, line: Line, tick: datetime, roster: tuple[str, ...], values: Mapping[str, Reading]
+    ) -> bool:
+        """Keeps a closed tick, in one transaction; False where it was kept before.
+
+        Raises StoreFull when there is no room; the next tick tries again.
+        """
+        at = to_micros(tick)
+        day = _day(at)
+        return await self._run(self._mended, day, lambda file: file.write(line, at, roster, values))
+
+    async def read(
+        self,
+        line: Line,
+        gauges: Sequence[str] | None,
+        start: datetime,
+        end: datetime,
+        hosts: Sequence[str] | None = None,
+    ) -> Series:
+        """Raw ticks in [start, end) of these gauges and hosts; of all where None."""
+        return await self._run(self._read, line, gauges, to_micros(start), to_micros(end), hosts)
+
+    async def span(self, line: Line) -> tuple[datetime, datetime] | None:
+        """Times of the first and the last raw tick; None where there is none."""
+        return await self._run(self._span, line)
+
+    async def minutes(
+        self,
+        line: Line,
+        gauges: Sequence[str],
+        start: datetime,
+        end: datetime,
+        hosts: Sequence[str] | None = None,
+    ) -> Minutes:
+        """The minutes that begin in [start, end), from raw ticks where there still are such."""
+        return await self._run(self._minutes, line, gauges, to_micros(start), to_micros(end), hosts)
+
+    async def tidy(self, now: datetime, *, raw: timedelta = RAW, kept: timedelta = KEPT) -> None:
+        """Turns old raw days into minutes and removes what is too old. Ticks are written in between."""
+        for day, path in await self._run(days_of, self._folder):
+            if _end(day) + raw <= now:
+                await self._shrink(day, path)
+        for day, path in await self._run(days_of, self._folder, "minutes-????-??-??.sqlite"):
+            if _end(day) + kept <= now:
+                await self._run(_remove, path)
+
+    async def close(self) -> None:
+        """Closes the files."""
+        await self._run(self._close)
+        self._thread.shutdown(wait=False)
+
+    async def _run(self, work: Callable[..., T], *arguments: object) -> T:
+        return await asyncio.get_running_loop().run_in_executor(self._thread, work, *arguments)
+
+    # -- below: in the thread --------------------------------------------------------------------------
+
+    def _close(self) -> None:
+        while self._files:
+            self._files.popitem()[1].close()
+
+    def _use(self, day: date, work: Callable[[DayFile], T]) -> T:
+        path = day_path(self._folder, day)
+        try:
+            if day not in self._files:
+                while len(self._files) >= OPEN_FILES:
+                    self._files.pop(min(self._files)).close()
+                self._files[day] = DayFile(path)
+            return work(self._files[day])
+        except sqlite3.Error as error:
+            raise (of_sqlite(error, str(path), path) or error) from error
+
+    def _mended(self, day: date, work: Callable[[DayFile], T]) -> T:
+        """As `_use`; a damaged file is set aside, and the work done with a new one."""
+        try:
+            return self._use(day, work)
+        except StoreDamaged as error:
+            self._set_aside(day, error)
+            return self._use(day, work)
+
+    def _set_aside(self, day: date, error: StoreDamaged) -> str:
+        file = self._files.pop(day, None)
+        if file is not None:
+            file.close()
+        return self._complain(day_path(self._folder, day), error)
+
+    def _complain(self, path: Path, error: Exception) -> str:
+        kept_as = set_aside(path)
+        sentence = f"{path.name} was damaged and is set aside as {kept_as.name}: {error}"
+        log.error("readings.damaged", file=path.name, set_aside=kept_as.name, error=str(error))
+        self.complaints.append(sentence)
+        return sentence
+
+    def _rows(self, line: Line, gauges: Sequence[str] | None, start: int, end: int) -> Rows:
+        rows = Rows()
+        for day in _days(start, end):
+            if not day_path(self._folder, day).exists():
+                continue
+            try:
+                rows.add(self._use(day, lambda file: file.read(line, gauges, start, end)))
+            except StoreDamaged as error:
+                rows.missing.append(self._set_aside(day, error))
+        return rows
+
+    def _read(
+        self, line: Line, gauges: Sequence[str] | None, start: int, end: int, hosts: Sequence[str] | None
+    ) -> Series:
+        rows = self._rows(line, gauges, start, end)
+        return assemble(rows, rows.gauges if gauges is None else gauges, hosts)
+
+    def _span(self, line: Line) -> tuple[datetime, datetime] | None:
+        found = []
+        for day, _ in days_of(self._folder):
+            try:
+                found.append(self._use(day, lambda file: file.span(line)))
+            except StoreDamaged as error:
+                self._set_aside(day, error)
+        spans = [span for span in found if span is not None]
+        return (from_micros(spans[0][0]), from_micros(spans[-1][1])) if spans else None
+
+    # -- minutes ---------------------------------------------------------------------------------------
+
+    async def _shrink(self, day: date, path: Path) -> None:
+        target = minute_files.minutes_path(self._folder, day)
+        part = target.with_name(target.name + ".part")
+        try:
+            if not target.exists():
+                await self._run(_remove, part)
+                for line, gauge in await self._run(self._contents, day):
+                    await self._run(self._shrink_gauge, part, day, line, gauge)
+                if part.exists():
+                    await self._run(part.replace, target)
+        except StoreDamaged as error:
+            await self._run(self._set_aside, day, error)
+            return
+        await self._run(self._drop, day, path)
+
+    def _contents(self, day: date) -> list[tuple[Line, str]]:
+        return self._use(
+            day, lambda file: [(line, gauge) for line in file.lines() for gauge in file.gauges()]
+        )
+
+    def _shrink_gauge(self, part: Path, day: date, line: Line, gauge: str) -> None:
+        start = to_micros(_begin(day))
+        hosts = self._use(day, lambda file: file.hosts(line, start, start + 24 * HOUR))
+        summary = self._raw_minutes(line, gauge, day, (start, start + 24 * HOUR), hosts)
+        try:
+            minute_files.save_gauge(part, line, gauge, hosts, summary)
+        except sqlite3.Error as error:
+            raise (of_sqlite(error, str(part), part) or error) from error
+
+    def _raw_minutes(
+        self, line: Line, gauge: str, day: date, wanted: tuple[int, int], hosts: Sequence[str]
+    ) -> Summary:
+        """A whole day, hour by hour: at once it would be 140 MB. Hours that are not wanted stay empty."""
+        parts = []
+        start = to_micros(_begin(day))
+        for begin in range(start, start + 24 * HOUR, HOUR):
+            end = begin + HOUR
+            if begin >= wanted[1] or end <= wanted[0]:
+                parts.append(minute_files.empty(60, len(hosts)))
+                continue
+            rows = self._use(day, partial(_read_gauge, line, gauge, begin, end))
+            series = assemble(rows, [gauge], hosts)
+            parts.append(minute_files.summarise(series, gauge, begin // (60 * MICRO), 60))
+        return minute_files.join(parts)
+
+    def _drop(self, day: date, path: Path) -> None:
+        file = self._files.pop(day, None)
+        if file is not None:
+            file.close()
+        _remove(path)
+
+    def _minutes(
+        self, line: Line, gauges: Sequence[str], start: int, end: int, hosts: Sequence[str] | None
+    ) -> Minutes:
+        minute = 60 * MICRO
+        first, count = -(-start // minute), max(0, -(-end // minute) - -(-start // minute))
+        pieces: dict[str, list[tuple[int, dict[str, Summary]]]] = {gauge: [] for gauge in gauges}
+        missing: list[str] = []
+        wanted = (first * minute, (first + count) * minute)
+        for day in _days(*wanted):
+            for gauge in gauges:
+                try:
+                    pieces[gauge].append(
+                        (to_micros(_begin(day)) // minute, self._day_minutes(day, line, gauge, wanted))
+                    )
+                except StoreDamaged as error:
+                    missing.append(str(error))
+        order = tuple(
+            hosts
+            if hosts is not None
+            else dict.fromkeys(host for days in pieces.values() for _, part in days for host in part)
+        )
+        times = minute_files.beginnings(first, count)
+        table = {gauge: minute_files.place(days, order, first, count) for gauge, days in pieces.items()}
+        return Minutes(times, order, table, tuple(missing))
+
+    def _day_minutes(self, day: date, line: Line, gauge: str, wanted: tuple[int, int]) -> dict[str, Summary]:
+        """Host -> its whole day."""
+        path = minute_files.minutes_path(self._folder, day)
+        if path.exists():
+            try:
+                return minute_files.load_gauge(path, line, gauge)
+            except sqlite3.Error as error:
+                known = of_sqlite(error, str(path), path)
+                if isinstance(known, StoreDamaged):
+                    self._complain(path, known)
+                raise (known or error) from error
+        if not day_path(self._folder, day).exists():
+            return {}
+        try:
+            hosts = self._use(day, lambda file: file.hosts(line, *wanted))
+            summary = self._raw_minutes(line, gauge, day, wanted, hosts)
+        except StoreDamaged as error:
+            self._set_aside(day, error)
+            raise
+        return {host: minute_files.column(summary, index) for index, host in enumerate(hosts)}
+
+
+def _read_gauge(line: Line, gauge: str, start: int, end: int, file: DayFile) -> Rows:
+    return file.read(line, [gauge], start, end)
+
+
+def _begin(day: date) -> datetime:
+    return datetime.combine(day, time(), UTC)
+
+
+def _end(day: date) -> datetime:
+    return _begin(day) + timedelta(days=1)
+
+
+def _day(micros: int) -> date:
+    return from_micros(micros).date()
+
+
+def _days(start: int, end: int) -> Iterator[date]:
+    if end <= start:
+        return
+    day, last = _day(start), _day(end - 1)
+    while day <= last:
+        yield day
+        day += timedelta(days=1)
+
+
+def _remove(path: Path) -> None:
+    for ending in ("-wal", "-shm", ""):
+        path.with_name(path.name + ending).unlink(missing_ok=True)
