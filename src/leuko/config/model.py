@@ -54,15 +54,15 @@ class Release(Section):
 class Hooks(Section):
     """Shell commands on the host, run in the release's folder. May come from the revision's own file."""
 
-    before_stage: str = ""
-    after_stage: str = ""
+    before_stage: str = Field("", description="Before the release is copied.")
+    after_stage: str = Field("", description="When the release is there and complete, before any switch.")
     drain: str = Field("", description="Takes the host out of its load balancer, before a switch.")
-    before_switch: str = ""
+    before_switch: str = Field("", description="Just before `current` points at the new release.")
     reload: str = Field("", description="Makes the application run what `current` now points at.")
-    after_switch: str = ""
+    after_switch: str = Field("", description="When the host runs the new release and is healthy.")
     undrain: str = Field("", description="Puts the host back into its load balancer.")
-    before_restore: str = ""
-    after_restore: str = ""
+    before_restore: str = Field("", description="Just before `current` points at the old release again.")
+    after_restore: str = Field("", description="When the host runs the old release again.")
     stop: str = Field("", description="Stops the application: how a failed first push is taken back.")
     timeout: Duration = Field(120.0, description="Longest time of one hook.")
 
@@ -90,24 +90,28 @@ class Ssh(Section):
     """How hosts are reached. Only from the installation's own file."""
 
     user: str = Field("", description="Login on the hosts; empty: as ssh_config says.")
-    port: int = Field(22, ge=1, le=65535)
+    port: int = Field(22, ge=1, le=65535, description="Port of the hosts' ssh server.")
     identity: str = Field("", description="Private key file; empty: agent and defaults.")
     known_hosts: str = Field(
         "", description="File of host keys; empty: the user's own. Unknown keys are refused."
     )
     jump: tuple[str, ...] = Field((), description="Jump hosts, `user@host:port`, in order.")
     options: dict[str, str] = Field({}, description="Further ssh_config options.")
-    driver: Literal["auto", "asyncssh", "openssh"] = "auto"
-    connect_timeout: Duration = 10.0
+    driver: Literal["auto", "asyncssh", "openssh"] = Field(
+        "auto", description="`openssh` uses the ssh program; `auto` does so where ssh_config asks for it."
+    )
+    connect_timeout: Duration = Field(10.0, description="Longest time until a host must have answered.")
 
 
 class HostEntry(Section):
     """One host, where its name alone does not say it all."""
 
-    name: str
+    name: str = Field(
+        description="Unique in the fleet; a range such as `www[01:20]` stands for several hosts."
+    )
     address: str = Field("", description="Where it is reached; empty: its name.")
-    port: int | None = Field(None, ge=1, le=65535)
-    user: str = ""
+    port: int | None = Field(None, ge=1, le=65535, description="ssh port; empty: as in fleet.ssh.")
+    user: str = Field("", description="Login; empty: as in fleet.ssh.")
     root: str = Field("", description="Overrides fleet.root on this host.")
     vars: dict[str, str] = Field({}, description="Environment of its hooks, and `{name}` in gauge addresses.")
 
@@ -137,14 +141,14 @@ class Role(Section):
 class Inventory(Section):
     """Hosts from elsewhere: an Ansible inventory file (INI or YAML), or a command that prints one."""
 
-    file: str = ""
+    file: str = Field("", description="Path, from the folder of this file.")
     command: tuple[str, ...] = Field((), description="argv; prints INI, YAML or the JSON of `--list`.")
     groups: dict[str, str] = Field(
         {}, description="Ansible group -> role. Groups not named here are left out."
     )
     vars: tuple[str, ...] = Field(
         (),
-        description="Inventory variables that hooks and gauge addresses get; the others stay in the inventory.",
+        description="Inventory variables that hooks and gauge addresses get; others stay there.",
     )
     refresh: Duration = Field(300.0, description="How often a command is asked again.")
 
@@ -152,17 +156,21 @@ class Inventory(Section):
 class Fleet(Section):
     """The servers. Hosts and ssh only from the installation's own file."""
 
-    transport: Literal["ssh", "local"] = "ssh"
+    transport: Literal["ssh", "local"] = Field(
+        "ssh", description="`local`: the hosts are folders of this machine, for trials and for one server."
+    )
     root: str = Field(
         "/srv",
         description="Folder on the hosts; the application lives in `<root>/<application>/<component>`.",
     )
-    roles: dict[str, Role] = {}
-    inventory: Inventory | None = None
-    ssh: Ssh = Ssh()
-    hooks: Hooks = Hooks()
-    health: Health = Health()
-    running: Running = Running()
+    roles: dict[str, Role] = Field({}, description="Role -> its hosts: `www: [www1, www2]`.")
+    inventory: Inventory | None = Field(
+        None, description="Further hosts, from an Ansible inventory or a list."
+    )
+    ssh: Ssh = Field(Ssh(), description="How hosts are reached.")
+    hooks: Hooks = Field(Hooks(), description="What runs on a host around a switch.")
+    health: Health = Field(Health(), description="How a host is asked whether it serves.")
+    running: Running = Field(Running(), description="How a host is asked what it really runs.")
     min_healthy: ShareText = Field(
         "75%", description="Part of each role that stays in service while hosts switch."
     )
@@ -179,7 +187,7 @@ class Phase(Section):
     names: tuple[str, ...] = Field((), description="These very hosts.")
     watch: TickCount = Field(
         12,
-        description='How many closed ticks with data the watch lasts: 12, "12 ticks", or a time such as "1m".',
+        description='How many closed ticks with data the watch lasts: 12, "12 ticks", or "1m".',
     )
     gate: str = Field("", description="Reserved: a person or program that must agree before the phase.")
     run_once: str = Field("", description="Reserved: a step that runs once, on one host, before the phase.")
@@ -203,29 +211,31 @@ class Window(Section):
     """A time in which no push starts: five cron fields for its beginning, and how long it lasts."""
 
     start: str = Field(description='Cron fields, for example "0 16 * * FRI".')
-    lasts: Duration
-    timezone: str = "UTC"
-    reason: str = ""
+    lasts: Duration = Field(description="How long it lasts.")
+    timezone: str = Field("UTC", description='Of the cron fields: "Europe/Berlin".')
+    reason: str = Field("", description="Shown to whoever asks why nothing moves.")
 
 
 class PushSection(Section):
     """How a release goes out."""
 
-    phases: tuple[Phase, ...] = (
-        Phase(hosts="10%", watch=12),
-        Phase(hosts="100%", watch=60),
+    phases: tuple[Phase, ...] = Field(
+        (Phase(hosts="10%", watch=12), Phase(hosts="100%", watch=60)),
+        description="In order; the first one's hosts are the canaries.",
     )
     hold_back: ShareText | None = Field(
         None, description="Hosts kept on the old release until the last phase has passed."
     )
     rotate: bool = Field(True, description="Other canaries at each push.")
-    budget: Budget = Budget()
-    windows: tuple[Window, ...] = ()
+    budget: Budget = Field(Budget(), description="What may go wrong with hosts before a push stops.")
+    windows: tuple[Window, ...] = Field((), description="Times in which no push starts.")
     approver: bool = Field(
         False, description="A push that changes hooks, gauges, limits or fleet waits for a person."
     )
-    stage_timeout: Duration = 1800.0
-    switch_timeout: Duration = 600.0
+    stage_timeout: Duration = Field(1800.0, description="Longest time of the copy to one host.")
+    switch_timeout: Duration = Field(
+        600.0, description="Longest time of the switch of one host, with its hooks."
+    )
     watch_timeout: Duration = Field(1800.0, description="Longest watch of one phase; then the push is held.")
     held_timeout: Duration = Field(
         3600.0, description="How long a held push waits for a person; then it rolls back."
@@ -238,10 +248,10 @@ class PushSection(Section):
 class HostSource(Section):
     """A figure of the host: the machine's, or of the process tree below a pid file."""
 
-    figure: Literal["load", "cpu", "memory", "disk"]
+    figure: Literal["load", "cpu", "memory", "disk"] = Field(description="Which figure.")
     pid_file: str = Field(
         "",
-        description="Figures of this process and its children only; absolute, or below the component's folder.",
+        description="Only this process and its children; absolute, or below the component's folder.",
     )
 
 
@@ -273,34 +283,38 @@ class HttpSource(Section):
     counter: bool = Field(
         True, description="For counts and ratios: the value only ever grows, differences are taken."
     )
-    timeout: Duration = 3.0
+    timeout: Duration = Field(3.0, description="Longest time of one answer; then the reading is missing.")
 
 
 class GaugeLimit(Section):
     """An operator's hard bound. Counts are in events a minute."""
 
-    above: float | None = None
-    below: float | None = None
-    scope: Literal["host", "aggregate"] = "host"
-    role: str = ""
+    above: float | None = Field(None, description="Broken by a value above this.")
+    below: float | None = Field(None, description="Broken by a value below this.")
+    scope: Literal["host", "aggregate"] = Field(
+        "host", description="Each host by itself, or the sum or mean of a role and of all."
+    )
+    role: str = Field("", description="Only hosts of this role; empty: all that the gauge is read on.")
     readings: int = Field(2, ge=1, le=100, description="Readings in a row that must break it.")
 
 
 class Gauge(Section):
     """Something watched. May come from the revision's own file; the installation's limits are the floor."""
 
-    kind: Literal["count", "level", "ratio"]
-    direction: Direction = "up"
-    unit: str = ""
+    kind: Literal["count", "level", "ratio"] = Field(
+        description="count: events; level: a value of now; ratio: a part of a whole."
+    )
+    direction: Direction = Field("up", description="Which way is bad.")
+    unit: str = Field("", description="Shown behind the number: ms, MB.")
     roles: tuple[str, ...] = Field((), description="Only hosts of these roles; empty: all.")
     required: bool = Field(True, description="Must have data in 80 % of a watch's ticks.")
     must_see: Annotated[float | None, Field(gt=1.0)] = Field(
         None, description="Smallest change, as a factor, that a pass must have been able to show."
     )
-    limits: tuple[GaugeLimit, ...] = ()
-    host: HostSource | None = None
-    log: LogSource | None = None
-    http: HttpSource | None = None
+    limits: tuple[GaugeLimit, ...] = Field((), description="Hard bounds.")
+    host: HostSource | None = Field(None, description="Source: a figure of the host.")
+    log: LogSource | None = Field(None, description="Source: lines of a log file.")
+    http: HttpSource | None = Field(None, description="Source: a number from an HTTP endpoint.")
 
 
 class Locks(Section):
@@ -321,11 +335,8 @@ class Notify(Section):
     urls: tuple[str, ...] = Field(
         (), description="Notification addresses (Apprise); write them as secrets: `secret:NAME`."
     )
-    on: tuple[Literal["live", "rolled_back", "held", "stuck", "build_failed"], ...] = (
-        "rolled_back",
-        "held",
-        "stuck",
-        "build_failed",
+    on: tuple[Literal["live", "rolled_back", "held", "stuck", "build_failed"], ...] = Field(
+        ("rolled_back", "held", "stuck", "build_failed"), description="What is told."
     )
     command: tuple[str, ...] = Field((), description="argv run on the controller with the message on stdin.")
 
@@ -333,26 +344,34 @@ class Notify(Section):
 class Secret(Section):
     """Where a secret comes from: exactly one of the three."""
 
-    env: str = ""
-    file: str = ""
-    command: tuple[str, ...] = ()
+    env: str = Field("", description="Environment variable of `leuko serve`.")
+    file: str = Field(
+        "", description="Path, from the folder of this file; one line break at its end is taken off."
+    )
+    command: tuple[str, ...] = Field((), description="argv; prints the value.")
 
 
 class Component(Section):
     """A part of the application with a tree of its own; what is not said here is as in `release`."""
 
-    release: Release | None = None
+    release: Release | None = Field(None, description="What differs from `release` at the top level.")
     roles: tuple[str, ...] = Field((), description="Roles that get it; empty: all.")
 
 
 class Configuration(Section):
     """One line: an application in an environment."""
 
-    application: str = Field(pattern=r"^[a-z][a-z0-9-]{0,62}$")
-    environment: str = Field("production", pattern=r"^[a-z][a-z0-9-]{0,62}$")
+    application: str = Field(
+        pattern=r"^[a-z][a-z0-9-]{0,62}$", description="Its name: in folders, addresses and messages."
+    )
+    environment: str = Field(
+        "production",
+        pattern=r"^[a-z][a-z0-9-]{0,62}$",
+        description="Where it runs. `leuko.<environment>.yml` beside this file is laid over it.",
+    )
     components: dict[str, Component] = Field({}, description="Empty: one, called `app`.")
     repository: str = Field(description="Path or address git can fetch from.")
-    branch: str = "main"
+    branch: str = Field("main", description="What lands on this branch goes live.")
     paths: tuple[str, ...] = Field(
         (), description="Glob patterns: only commits that touch one of them concern this application."
     )
@@ -364,18 +383,18 @@ class Configuration(Section):
     revision_file: str = Field(
         "leuko.yml", description="The revision's own file, in its tree, for what it may say itself."
     )
-    verify: Verify = Verify()
+    verify: Verify = Field(Verify(), description="How a change is verified.")
     verify_user: str = Field(
         "leuko-verify",
         description="Tests and builds run as this user, when the controller is root and the user exists. "
         "Only from the installation's own file.",
     )
-    release: Release = Release()
-    fleet: Fleet = Fleet()
-    push: PushSection = PushSection()
-    gauges: dict[str, Gauge] = {}
-    locks: Locks = Locks()
-    notify: Notify = Notify()
+    release: Release = Field(Release(), description="How a release is built.")
+    fleet: Fleet = Field(Fleet(), description="The servers.")
+    push: PushSection = Field(PushSection(), description="How a release goes out.")
+    gauges: dict[str, Gauge] = Field({}, description="Name -> what is watched.")
+    locks: Locks = Field(Locks(), description="How locks behave.")
+    notify: Notify = Field(Notify(), description="Who is told of what.")
     secrets: dict[str, Secret] = Field(
         {}, description="Name -> source; they reach hooks through a 0600 file named by LEUKO_SECRETS."
     )
