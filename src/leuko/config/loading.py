@@ -19,6 +19,7 @@ from leuko.config.tree import LARGEST, Place, Tree, merge, read
 
 _Path = tuple[str | int, ...]
 DEFAULT_ENVIRONMENT = "production"
+_FATAL = frozenset({"C002", "C003", "C004", "C006", "C007"})
 
 
 @dataclass(frozen=True, slots=True)
@@ -79,15 +80,7 @@ def parse(text: str | bytes, name: str = "leuko.yml", defaults: Mapping[str, Any
 
 def validate(tree: Tree) -> tuple[Configuration, tuple[Problem, ...]]:
     """The configuration of a tree and its warnings; raises ConfigurationInvalid with all that is wrong."""
-    problems = list(tree.problems)
-    if (
-        any(problem.code in ("C002", "C003", "C004", "C006", "C007") for problem in problems)
-        and not tree.data
-    ):
-        raise ConfigurationInvalid(problems)
-    data = _tidy(tree.data, ())
-    problems += no_truth_for_numbers(tree)
-    configuration = _model(data, tree, problems)
+    configuration, problems = _model(tree)
     warnings: tuple[Problem, ...] = ()
     if configuration is not None:
         found = broken_rules(configuration, tree.where)
@@ -98,17 +91,29 @@ def validate(tree: Tree) -> tuple[Configuration, tuple[Problem, ...]]:
     return configuration, warnings
 
 
-def _model(data: dict[str, Any], tree: Tree, problems: list[Problem]) -> Configuration | None:
-    for _ in range(2):
+def checked_model(tree: Tree) -> Configuration:
+    """The same without the rules between fields: for a revision's own file, which may say only a part."""
+    configuration, problems = _model(tree)
+    if problems or configuration is None:
+        raise ConfigurationInvalid(_sorted(dict.fromkeys(problems)))
+    return configuration
+
+
+def _model(tree: Tree) -> tuple[Configuration | None, list[Problem]]:
+    problems = list(tree.problems)
+    if any(problem.code in _FATAL for problem in problems):
+        return None, problems
+    problems += no_truth_for_numbers(tree)
+    data = _tidy(tree.data, ())
+    for _ in range(2):  # once more when numbers became the text that they were meant to be
         try:
-            return Configuration.model_validate(data)
+            return Configuration.model_validate(data), problems
         except ValidationError as error:
             errors = error.errors(include_url=False)
             numbers = [entry["loc"] for entry in errors if entry["type"] == "string_type"]
             if not _as_written(data, numbers, tree):
-                problems += complaints(errors, tree)
-                return None
-    return None
+                return None, problems + complaints(errors, tree)
+    return None, problems
 
 
 def spelled_out(tree: Tree) -> Tree:
