@@ -15,7 +15,7 @@ from pathlib import Path
 
 from leuko.domain.line import Line
 from leuko.store.errors import StoreNewer, of_sqlite
-from leuko.store.series import Reading, Row, Rows
+from leuko.store.series import Reading, Row, Ticks
 
 FORMAT = 1
 TABLES = f"""
@@ -77,35 +77,31 @@ class DayFile:
         self._ids |= fresh
         return added.rowcount > 0
 
-    def read(self, line: Line, gauges: Sequence[str] | None, start: int, end: int) -> Rows:
-        """Ticks in [start, end) and these gauges' rows; all gauges where None."""
+    def ticks(self, line: Line, start: int, end: int) -> Ticks:
+        """Ticks in [start, end) and their rosters."""
         run = self._connection.execute
-        span = (line.application, line.environment, start, end)
-        run("BEGIN")
-        try:
-            rows = Rows()
-            rows.ticks = run(
-                "SELECT tick, digest FROM tick JOIN roster ON roster.id = roster"
-                " WHERE line = (SELECT id FROM line WHERE application = ? AND environment = ?)"
-                " AND tick >= ? AND tick < ? ORDER BY tick",
-                span,
-            ).fetchall()
-            for digest in {digest for _, digest in rows.ticks}:
-                (hosts,) = run("SELECT hosts FROM roster WHERE digest = ?", (digest,)).fetchone()
-                rows.rosters[digest] = tuple(json.loads(hosts))
-            for gauge in self.gauges() if gauges is None else gauges:
-                found = run(
-                    "SELECT tick, data, denominators, resets FROM reading"
-                    " WHERE line = (SELECT id FROM line WHERE application = ? AND environment = ?)"
-                    " AND gauge = (SELECT id FROM gauge WHERE name = ?) AND tick >= ? AND tick < ?"
-                    " ORDER BY tick",
-                    (line.application, line.environment, gauge, start, end),
-                ).fetchall()
-                if found:
-                    rows.gauges[gauge] = [Row(*row) for row in found]
-            return rows
-        finally:
-            self._connection.rollback()
+        found = run(
+            "SELECT tick, digest FROM tick JOIN roster ON roster.id = roster"
+            " WHERE line = (SELECT id FROM line WHERE application = ? AND environment = ?)"
+            " AND tick >= ? AND tick < ? ORDER BY tick",
+            (line.application, line.environment, start, end),
+        ).fetchall()
+        rosters = {}
+        for digest in dict.fromkeys(digest for _, digest in found):
+            (hosts,) = run("SELECT hosts FROM roster WHERE digest = ?", (digest,)).fetchone()
+            rosters[digest] = tuple(json.loads(hosts))
+        return Ticks(found, rosters)
+
+    def rows(self, line: Line, gauge: str, start: int, end: int) -> list[Row]:
+        """One gauge's rows in [start, end), ticks ascending."""
+        found = self._connection.execute(
+            "SELECT tick, data, denominators, resets FROM reading"
+            " WHERE line = (SELECT id FROM line WHERE application = ? AND environment = ?)"
+            " AND gauge = (SELECT id FROM gauge WHERE name = ?) AND tick >= ? AND tick < ?"
+            " ORDER BY tick",
+            (line.application, line.environment, gauge, start, end),
+        )
+        return [Row(*row) for row in found]
 
     def lines(self) -> list[Line]:
         """Lines that have readings of this day."""
@@ -115,16 +111,6 @@ class DayFile:
     def gauges(self) -> list[str]:
         """Gauges that have readings of this day."""
         return [name for (name,) in self._connection.execute("SELECT name FROM gauge ORDER BY id").fetchall()]
-
-    def hosts(self, line: Line, start: int, end: int) -> tuple[str, ...]:
-        """Every host on a roster of these ticks."""
-        rosters = self._connection.execute(
-            "SELECT DISTINCT hosts FROM tick JOIN roster ON roster.id = roster"
-            " WHERE line = (SELECT id FROM line WHERE application = ? AND environment = ?)"
-            " AND tick >= ? AND tick < ? ORDER BY roster.id DESC",
-            (line.application, line.environment, start, end),
-        ).fetchall()
-        return tuple(dict.fromkeys(host for (hosts,) in rosters for host in json.loads(hosts)))
 
     def span(self, line: Line) -> tuple[int, int] | None:
         """The first and last tick of a line."""

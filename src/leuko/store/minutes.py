@@ -90,22 +90,17 @@ def empty(minutes: int, hosts: int) -> Summary:
     return Summary(nothing, nothing.copy(), np.zeros((minutes, hosts), dtype=np.int64))
 
 
-def join(parts: Sequence[Summary]) -> Summary:
-    """Parts that follow one another in time."""
-    ratio = any(part.denominators is not None for part in parts)
-    return Summary(
-        np.concatenate([part.mean for part in parts]),
-        np.concatenate([part.max for part in parts]),
-        np.concatenate([part.count for part in parts]),
-        np.concatenate(
-            [
-                np.full(part.mean.shape, np.nan) if part.denominators is None else part.denominators
-                for part in parts
-            ]
-        )
-        if ratio
-        else None,
-    )
+def put(whole: Summary, at: int, part: Summary) -> Summary:
+    """`whole` with `part` in its place from minute `at`; the arrays of `whole` are written into."""
+    span = slice(at, at + len(part.mean))
+    whole.mean[span], whole.max[span], whole.count[span] = part.mean, part.max, part.count
+    if part.denominators is None:
+        return whole
+    denominators = whole.denominators
+    if denominators is None:
+        denominators = np.full(whole.mean.shape, np.nan)
+    denominators[span] = part.denominators
+    return Summary(whole.mean, whole.max, whole.count, denominators)
 
 
 def minutes_path(folder: Path, day: date) -> Path:

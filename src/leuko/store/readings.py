@@ -22,8 +22,8 @@ from leuko.store import minutes as minute_files
 from leuko.store.columns import from_micros, to_micros
 from leuko.store.days import DayFile, day_path, days_of, set_aside
 from leuko.store.errors import StoreDamaged, of_sqlite
-from leuko.store.minutes import Minutes, Summary
-from leuko.store.series import MICRO, Reading, Rows, Series, assemble
+from leuko.store.minutes import DAY_MINUTES, Minutes, Summary
+from leuko.store.series import MICRO, Frame, Reading, Row, Series, Ticks
 
 RAW = timedelta(hours=48)
 KEPT = timedelta(days=30)
@@ -135,22 +135,36 @@ class Readings:
         self.complaints.append(sentence)
         return sentence
 
-    def _rows(self, line: Line, gauges: Sequence[str] | None, start: int, end: int) -> Rows:
-        rows = Rows()
-        for day in _days(start, end):
-            if not day_path(self._folder, day).exists():
-                continue
-            try:
-                rows.add(self._use(day, lambda file: file.read(line, gauges, start, end)))
-            except StoreDamaged as error:
-                rows.missing.append(self._set_aside(day, error))
-        return rows
-
     def _read(
         self, line: Line, gauges: Sequence[str] | None, start: int, end: int, hosts: Sequence[str] | None
     ) -> Series:
-        rows = self._rows(line, gauges, start, end)
-        return assemble(rows, rows.gauges if gauges is None else gauges, hosts)
+        ticks, names = Ticks(), dict.fromkeys(gauges or ())
+        for day in self._stored(start, end):
+            try:
+                found = self._use(day, partial(DayFile.ticks, line=line, start=start, end=end))
+                if gauges is None:
+                    names |= dict.fromkeys(self._use(day, DayFile.gauges))
+            except StoreDamaged as error:
+                ticks.missing.append(self._set_aside(day, error))
+                continue
+            ticks.rows += found.rows
+            ticks.rosters |= found.rosters
+        frame = Frame(ticks, tuple(names), hosts)
+        for gauge in names:
+            frame.fill(gauge, self._rows(line, gauge, start, end, ticks.missing))
+        return frame.series()
+
+    def _rows(self, line: Line, gauge: str, start: int, end: int, missing: list[str]) -> list[Row]:
+        rows: list[Row] = []
+        for day in self._stored(start, end):
+            try:
+                rows += self._use(day, partial(DayFile.rows, line=line, gauge=gauge, start=start, end=end))
+            except StoreDamaged as error:
+                missing.append(self._set_aside(day, error))
+        return rows
+
+    def _stored(self, start: int, end: int) -> list[date]:
+        return [day for day in _days(start, end) if day_path(self._folder, day).exists()]
 
     def _span(self, line: Line) -> tuple[datetime, datetime] | None:
         found = []
@@ -186,7 +200,7 @@ class Readings:
 
     def _shrink_gauge(self, part: Path, day: date, line: Line, gauge: str) -> None:
         start = to_micros(_begin(day))
-        hosts = self._use(day, lambda file: file.hosts(line, start, start + 24 * HOUR))
+        hosts = self._use(day, lambda file: file.ticks(line, start, start + 24 * HOUR).everyone())
         summary = self._raw_minutes(line, gauge, day, (start, start + 24 * HOUR), hosts)
         try:
             minute_files.save_gauge(part, line, gauge, hosts, summary)
@@ -197,17 +211,22 @@ class Readings:
         self, line: Line, gauge: str, day: date, wanted: tuple[int, int], hosts: Sequence[str]
     ) -> Summary:
         """A whole day, hour by hour: at once it would be 140 MB. Hours that are not wanted stay empty."""
-        parts = []
+        whole = minute_files.empty(DAY_MINUTES, len(hosts))
         start = to_micros(_begin(day))
-        for begin in range(start, start + 24 * HOUR, HOUR):
+        for hour, begin in enumerate(range(start, start + 24 * HOUR, HOUR)):
             end = begin + HOUR
-            if begin >= wanted[1] or end <= wanted[0]:
-                parts.append(minute_files.empty(60, len(hosts)))
-                continue
-            rows = self._use(day, partial(_read_gauge, line, gauge, begin, end))
-            series = assemble(rows, [gauge], hosts)
-            parts.append(minute_files.summarise(series, gauge, begin // (60 * MICRO), 60))
-        return minute_files.join(parts)
+            if begin < wanted[1] and end > wanted[0]:
+                series = self._read_day(day, line, gauge, (begin, end), hosts)
+                part = minute_files.summarise(series, gauge, begin // (60 * MICRO), 60)
+                whole = minute_files.put(whole, hour * 60, part)
+        return whole
+
+    def _read_day(
+        self, day: date, line: Line, gauge: str, span: tuple[int, int], hosts: Sequence[str]
+    ) -> Series:
+        frame = Frame(self._use(day, lambda file: file.ticks(line, *span)), (gauge,), hosts)
+        frame.fill(gauge, self._use(day, lambda file: file.rows(line, gauge, *span)))
+        return frame.series()
 
     def _drop(self, day: date, path: Path) -> None:
         file = self._files.pop(day, None)
@@ -254,16 +273,12 @@ class Readings:
         if not day_path(self._folder, day).exists():
             return {}
         try:
-            hosts = self._use(day, lambda file: file.hosts(line, *wanted))
+            hosts = self._use(day, lambda file: file.ticks(line, *wanted).everyone())
             summary = self._raw_minutes(line, gauge, day, wanted, hosts)
         except StoreDamaged as error:
             self._set_aside(day, error)
             raise
         return {host: minute_files.column(summary, index) for index, host in enumerate(hosts)}
-
-
-def _read_gauge(line: Line, gauge: str, start: int, end: int, file: DayFile) -> Rows:
-    return file.read(line, [gauge], start, end)
 
 
 def _begin(day: date) -> datetime:

@@ -1,13 +1,14 @@
 """Readings as arrays: what is written a tick, and what a range of ticks gives back.
 
-A row names the roster of its tick and holds one float32 a host of it. `assemble` puts rows of many ticks,
+A row names the roster of its tick and holds one float32 a host of it. A `Frame` puts rows of many ticks,
 and of rosters that differ, into one table of times by hosts; what is absent is NaN, never 0.
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -55,100 +56,104 @@ class Row:
 
 
 @dataclass(slots=True)
-class Rows:
-    """What a range of stored ticks holds, ticks ascending."""
+class Ticks:
+    """The closed ticks of a range, ascending, and who was on the roster of each."""
 
-    ticks: list[tuple[int, str]] = field(default_factory=list)
+    rows: list[tuple[int, str]] = field(default_factory=list)
     """(microseconds, digest of the roster)"""
     rosters: dict[str, tuple[str, ...]] = field(default_factory=dict)
-    gauges: dict[str, list[Row]] = field(default_factory=dict)
     missing: list[str] = field(default_factory=list)
 
-    def add(self, later: Rows) -> None:
-        """Joins the rows of a later range."""
-        self.ticks += later.ticks
-        self.rosters |= later.rosters
-        self.missing += later.missing
-        for gauge, rows in later.gauges.items():
-            self.gauges.setdefault(gauge, []).extend(rows)
+    def everyone(self) -> tuple[str, ...]:
+        """Every host of the rosters, those of the newest first."""
+        newest_first = dict.fromkeys(digest for _, digest in reversed(self.rows))
+        return tuple(dict.fromkeys(host for digest in newest_first for host in self.rosters[digest]))
 
 
-def assemble(rows: Rows, gauges: Iterable[str], hosts: Sequence[str] | None) -> Series:
-    """The table of these gauges; of all hosts of the rosters, newest roster first, where `hosts` is None."""
-    ticks = np.array([tick for tick, _ in rows.ticks], dtype=np.int64)
-    order = tuple(hosts) if hosts is not None else _everyone(rows)
-    frame = _Frame(ticks, rows, order)
-    series = Series(ticks / MICRO, order, {}, {}, {}, tuple(rows.missing))
-    values: dict[str, Floats] = {}
-    denominators: dict[str, Floats] = {}
-    resets: dict[str, NDArray[np.bool_]] = {}
-    for gauge in gauges:
-        found = rows.gauges.get(gauge, [])
-        values[gauge] = frame.floats([(row.tick, row.data) for row in found])
-        ratio = [(row.tick, row.denominators) for row in found if row.denominators is not None]
-        if ratio:
-            denominators[gauge] = frame.floats(ratio)
-        reset = [(row.tick, row.resets) for row in found if row.resets is not None]
-        if reset:
-            resets[gauge] = frame.flags(reset)
-    return Series(series.times, order, values, denominators, resets, series.missing)
+class Frame:
+    """Tables of times by hosts for a number of gauges, filled row by row.
 
+    One allocation holds all gauges: what costs when 7 million values are read is touching fresh memory, and
+    the system gives large pages to large arrays.
+    """
 
-def _everyone(rows: Rows) -> tuple[str, ...]:
-    rosters = dict.fromkeys(digest for _, digest in reversed(rows.ticks))
-    return tuple(dict.fromkeys(host for digest in rosters for host in rows.rosters[digest]))
+    def __init__(self, ticks: Ticks, gauges: Sequence[str], hosts: Sequence[str] | None) -> None:
+        self.hosts = ticks.everyone() if hosts is None else tuple(hosts)
+        self._ticks = np.array([tick for tick, _ in ticks.rows], dtype=np.int64)
+        self._digests = [digest for _, digest in ticks.rows]
+        self._missing = ticks.missing
+        self._gauges = tuple(gauges)
+        place = {host: index for index, host in enumerate(self.hosts)}
+        self._columns = {
+            digest: _columns(roster, place, self.hosts) for digest, roster in ticks.rosters.items()
+        }
+        self._widths = {digest: len(roster) for digest, roster in ticks.rosters.items()}
+        shape = (len(self._ticks), len(self.hosts))
+        tables = np.empty((len(self._gauges), *shape))
+        self._values: dict[str, Floats] = dict(zip(self._gauges, tables, strict=True))
+        self._denominators: dict[str, Floats] = {}
+        self._resets: dict[str, NDArray[np.bool_]] = {}
+        self._shape = shape
 
-
-class _Frame:
-    """Times by hosts, and where each roster's columns go in it."""
-
-    def __init__(self, ticks: NDArray[np.int64], rows: Rows, hosts: tuple[str, ...]) -> None:
-        self._ticks = ticks
-        self._digests = [digest for _, digest in rows.ticks]
-        self._hosts = hosts
-        place = {host: index for index, host in enumerate(hosts)}
-        self._columns = {digest: _columns(roster, place, hosts) for digest, roster in rows.rosters.items()}
-        self._widths = {digest: len(roster) for digest, roster in rows.rosters.items()}
-
-    def floats(self, rows: Sequence[tuple[int, bytes]]) -> Floats:
-        table = np.empty((len(self._ticks), len(self._hosts)))
-        if not self._covered(rows):
+    def fill(self, gauge: str, rows: Sequence[Row]) -> None:
+        """Puts all rows of one gauge, ticks ascending, into its table; the rest of it becomes NaN."""
+        table = self._values[gauge]
+        known = self._known(rows)
+        if len(known) < len(self._ticks) or any(self._columns.values()):
             table.fill(np.nan)
-        for where, columns, block in self._blocks(rows, "<f4"):
-            _put(table, where, columns, block)
-        return table
+        self._put(table, [(at, row.data) for at, row in known], "<f4")
+        ratio = [(at, row.denominators) for at, row in known if row.denominators is not None]
+        if ratio:
+            self._denominators[gauge] = np.full(self._shape, np.nan)
+            self._put(self._denominators[gauge], ratio, "<f4")
+        resets = [(at, row.resets) for at, row in known if row.resets is not None]
+        if resets:
+            self._resets[gauge] = np.zeros(self._shape, dtype=np.bool_)
+            self._put(self._resets[gauge], resets, "?")
 
-    def flags(self, rows: Sequence[tuple[int, bytes]]) -> NDArray[np.bool_]:
-        table = np.zeros((len(self._ticks), len(self._hosts)), dtype=np.bool_)
-        for where, columns, block in self._blocks(rows, "?"):
-            _put(table, where, columns, block)
-        return table
-
-    def _covered(self, rows: Sequence[tuple[int, bytes]]) -> bool:
-        return len(rows) == len(self._ticks) and all(
-            self._columns[digest] is None for digest in set(self._digests)
+    def series(self) -> Series:
+        """What was filled."""
+        return Series(
+            self._ticks / MICRO,
+            self.hosts,
+            self._values,
+            self._denominators,
+            self._resets,
+            tuple(self._missing),
         )
 
-    def _blocks(
-        self, rows: Sequence[tuple[int, bytes]], kind: str
-    ) -> Iterator[tuple[slice, _Columns, _Block]]:
-        """Runs of rows that follow one another tick by tick with one roster: each is one copy."""
-        if not rows:
-            return
-        at = np.searchsorted(self._ticks, np.array([tick for tick, _ in rows], dtype=np.int64))
+    def _known(self, rows: Sequence[Row]) -> list[tuple[int, Row]]:
+        """Rows with the place of their tick; a tick that closed since the ticks were read is left out."""
+        if not rows or not len(self._ticks):
+            return []
+        wanted = np.array([row.tick for row in rows], dtype=np.int64)
+        places = np.minimum(np.searchsorted(self._ticks, wanted), len(self._ticks) - 1)
+        there = self._ticks[places] == wanted
+        return [(int(at), row) for at, row, ok in zip(places, rows, there, strict=True) if ok]
+
+    def _put(self, table: NDArray[Any], rows: Sequence[tuple[int, bytes]], kind: str) -> None:
+        """Runs of rows that follow one another tick by tick with one roster are copied at once."""
         start = 0
         for end in range(1, len(rows) + 1):
-            digest = self._digests[at[start]]
-            if end < len(rows) and at[end] == at[end - 1] + 1 and self._digests[at[end]] == digest:
+            first = rows[start][0]
+            digest = self._digests[first]
+            if (
+                end < len(rows)
+                and rows[end][0] == first + end - start
+                and self._digests[rows[end][0]] == digest
+            ):
                 continue
-            block = np.frombuffer(b"".join(data for _, data in rows[start:end]), dtype=kind)
-            shaped = block.reshape(end - start, self._widths[digest])
-            yield slice(int(at[start]), int(at[start]) + end - start), self._columns[digest], shaped
+            block = np.frombuffer(b"".join([data for _, data in rows[start:end]]), dtype=kind)
+            block = block.reshape(end - start, self._widths[digest])
+            columns = self._columns[digest]
+            if columns is None:
+                table[first : first + end - start] = block
+            else:
+                table[first : first + end - start, columns[0]] = block[:, columns[1]]
             start = end
 
 
 _Columns = tuple[NDArray[np.intp], NDArray[np.intp]] | None
-_Block = NDArray[np.generic]
 
 
 def _columns(roster: tuple[str, ...], place: Mapping[str, int], hosts: tuple[str, ...]) -> _Columns:
@@ -158,11 +163,3 @@ def _columns(roster: tuple[str, ...], place: Mapping[str, int], hosts: tuple[str
     shared = [(place[host], index) for index, host in enumerate(roster) if host in place]
     targets, sources = zip(*shared, strict=True) if shared else ((), ())
     return np.array(targets, dtype=np.intp), np.array(sources, dtype=np.intp)
-
-
-def _put(table: NDArray[np.generic], where: slice, columns: _Columns, block: _Block) -> None:
-    if columns is None:
-        table[where] = block
-    else:
-        targets, sources = columns
-        table[where, targets] = block[:, sources]
