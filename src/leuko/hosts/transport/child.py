@@ -10,7 +10,7 @@ from __future__ import annotations
 import asyncio
 import os
 import subprocess
-from collections.abc import AsyncIterator, Mapping, Sequence
+from collections.abc import AsyncGenerator, Mapping, Sequence
 from contextlib import suppress
 from typing import Any
 
@@ -133,7 +133,7 @@ class Child:
         """Closes the program's stdin."""
         self._end_input()
 
-    async def lines(self) -> AsyncIterator[bytes]:
+    async def lines(self) -> AsyncGenerator[bytes, None]:
         """Lines of stdout; ends at end of file, at `close`, or soon after the program's exit."""
         while True:
             while (line := self._cutter.next()) is not None:
@@ -177,6 +177,19 @@ class Child:
         if self._draining is not None:
             await asyncio.wait({self._draining}, timeout=LINGER)
         return self._tail.text()
+
+    async def ends_within(self, seconds: float) -> bool:
+        """Whether the program has ended, or does so in this time."""
+        await asyncio.wait({self._exit}, timeout=seconds)
+        return self._exit.done()
+
+    async def end(self, patience: float) -> None:
+        """Asks the program to end, and, unless there is no patience at all, makes sure that it does."""
+        if not self.exited:
+            self._process.terminate()
+        if patience and not await self.ends_within(patience):
+            self._process.kill()
+            await self.ends_within(patience)
 
     async def close(self) -> None:
         """Closes the pipes. The program goes on, if it likes; its exit is still collected."""

@@ -5,7 +5,6 @@ from __future__ import annotations
 import asyncio
 import getpass
 import os
-import shlex
 import tempfile
 from collections.abc import Sequence
 from contextlib import suppress
@@ -20,6 +19,7 @@ from leuko.hosts.transport import refusals, settings
 from leuko.hosts.transport.native_channel import NativeChannel, Session
 from leuko.hosts.transport.native_reasons import Attempt, Client, explained
 from leuko.hosts.transport.trust import KnownHosts
+from leuko.hosts.transport.words import command_line
 
 USER_KNOWN = ("~/.ssh/known_hosts", "~/.ssh/known_hosts2")
 SYSTEM_KNOWN = ("/etc/ssh/ssh_known_hosts", "/etc/ssh/ssh_known_hosts2")
@@ -28,17 +28,6 @@ WINDOW = 256 * 1024
 
 DEEPEST = 8
 """Jump hosts of jump hosts."""
-
-
-def command_line(argv: Sequence[str]) -> str:
-    """The argv as the one string that ssh carries to the user's login shell, which runs it with `-c`.
-
-    `exec` replaces that shell: no second process stays, and neither functions nor aliases that a start-up
-    file left come between. What it cannot prevent: Debian's bash, when sshd starts it, reads ~/.bashrc
-    *before* it looks at the command (measured: what a .bashrc prints is in front of the program's output,
-    and an `exit` in it ends everything). Only another login shell, or SHLVL=1 from sshd's SetEnv, does.
-    """
-    return "exec -- " + " ".join(shlex.quote(word) for word in argv)
 
 
 class NativeTransport:
