@@ -1,0 +1,78 @@
+"""The whole life of a release on a host, over every transport."""
+
+from __future__ import annotations
+
+import os
+import stat
+
+from leuko.domain.order import Result
+
+
+async def test_a_release_is_staged_switched_and_restored(world):
+    base = await world.build({"app.py": "one", "lib/a": "a", "bin/x": "x"})
+    target = await world.build({"app.py": "two", "lib/a": "a", "bin/y": "y"})
+    await world.ready(base)
+    first = await world.give(
+        "switch", target=base, hooks={"reload": 'echo "$LEUKO_RELEASE $LEUKO_PREVIOUS" >>"$LEUKO_ROOT/log"'}
+    )
+    assert first.done, first
+    assert world.current == base
+
+    staged = await world.stage(target, base, base=base)
+    assert staged.done, staged
+    assert staged.facts["copied"] == "delta"
+    assert world.tree(target) == {
+        "REVISION": f"{2:040x}\n".encode(),
+        "app.py": b"two",
+        "lib/a": b"a",
+        "bin/y": b"y",
+    }
+    assert world.tree(base)["app.py"] == b"one"
+    assert (
+        os.stat(world.root / "releases" / target / "lib/a").st_ino
+        == os.stat(world.root / "releases" / base / "lib/a").st_ino
+    )
+
+    hooks = {
+        "reload": 'echo "$LEUKO_RELEASE $LEUKO_PREVIOUS $LEUKO_REVISION" >>"$LEUKO_ROOT/log"; echo printed'
+    }
+    switched = await world.give(
+        "switch", target=target, base=base, hooks=hooks, health="cat app.py", running="cat REVISION"
+    )
+    assert switched.done, switched
+    assert world.current == target
+    assert 0 < switched.link_seconds < 0.5
+    assert switched.output == "printed\ntwo"
+    assert switched.facts["runs"] == f"{2:040x}"
+
+    restored = await world.give("restore", target=target, base=base, hooks=hooks)
+    assert restored.done, restored
+    assert world.current == base
+    assert (world.root / "log").read_text().splitlines() == [
+        f"{base} ",
+        f"{target} {base} {2:040x}",
+        f"{base} {target} {1:040x}",
+    ]
+    assert world.leftovers() == []
+    mode = stat.S_IMODE(os.stat(world.root / "releases" / target / "app.py").st_mode)
+    assert mode == 0o444
+
+    facts = await world.probe()
+    assert facts.current_kind == "release"
+    assert facts.current == base
+    assert set(facts.releases) == {base, target}
+    assert (facts.epoch, facts.sequence) == (1, world.fence.sequence)
+    assert facts.missing == ()
+    assert facts.writable
+
+
+async def test_a_repeated_order_is_answered_from_the_journal(world):
+    base = await world.build({"a": "1"})
+    await world.ready(base)
+    order = world.order("switch", target=base, hooks={"reload": 'echo again >>"$LEUKO_ROOT/log"; echo said'})
+    first = await world.perform(order)
+    second = await world.perform(order)
+    assert (first.result, first.reason, first.output) == (second.result, second.reason, second.output)
+    assert second.result is Result.DONE
+    assert second.facts["replayed"] == "1"
+    assert (world.root / "log").read_text() == "again\n"
