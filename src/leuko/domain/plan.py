@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 
 from leuko.domain.change import Commit
 from leuko.domain.fleet import HOLD_BACK
@@ -39,8 +39,13 @@ class Plan:
     """What goes over the wire to all hosts together, as far as known."""
     expected_seconds: float = 0.0
     min_healthy: str = "75%"
-    secrets: tuple[str, ...] = field(default=())
+    secrets: tuple[str, ...] = ()
     """Names only."""
+    override_blocks: str = ""
+    """A person's reason for pushing in spite of locks and blocked commits."""
+    override_window: bool = False
+    approved_by: str = ""
+    """Who let a push start that changes hooks, gauges, limits or fleet."""
 
     def phase(self, index: int) -> tuple[PlannedHost, ...]:
         """Hosts of one phase."""

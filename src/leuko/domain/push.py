@@ -485,12 +485,10 @@ def _judge(push: Push, event: Judged, at: datetime) -> Push:
         if push.state is _BACK or not _was_switched(push):
             return push
         return _back(push, Stop(Cause.VERDICT, event.sentence), at)
-    if push.state is not State.WATCHING:
-        return push
+    if push.state is not State.WATCHING or event.decision is Decision.CONTINUE:
+        return push  # the version must not grow with every look: a promote names the one its author saw
     push = replace(push, sentence=event.sentence)
     match event.decision:
-        case Decision.CONTINUE:
-            return push
         case Decision.HOLD:
             return _hold(push, event.sentence, "leuko", at)
         case Decision.PASS:
@@ -583,6 +581,13 @@ def _refused(push: Push, intent: Intent, because: str) -> Refused:
         way_out="`leuko status` shows what runs now",
         code="P001",
     )
+
+
+def begin_back(push: Push, order: RollBack, at: datetime) -> Push:
+    """A push that was made to take a live release back: it starts where others get to by `advance`."""
+    assert push.state is State.PENDING
+    stop = Stop(Cause.PERSON, order.why or "no reason given", order.by)
+    return _back(replace(push, at_once=order.at_once), stop, at)
 
 
 # -- entering a state: the one place that sets since, deadline and end ------------------------------------

@@ -51,6 +51,8 @@ class HostProgress:
     order: str = ""
     attempts: int = 0
     perhaps: bool = False
+    round: int = 1
+    """Part of the order's id: an order that failed for good is given again under a new id."""
     detail: str = ""
     output: str = ""
     at: datetime | None = None
@@ -101,9 +103,14 @@ STAGE_TRIES = 3
 
 def ordered(row: HostProgress, state: HostState, order: str, at: datetime) -> HostProgress:
     """The row as it is written before the order is sent."""
-    attempts = row.attempts + 1 if row.order == order else 1
+    attempts = row.attempts + 1 if row.attempts and _same_step(row.order, order) else 1
     perhaps = row.perhaps or row.state is HostState.SWITCHING
     return replace(row, state=state, order=order, attempts=attempts, perhaps=perhaps, at=at, not_before=None)
+
+
+def _same_step(before: str, order: str) -> bool:
+    """Ids differ in the round only: `p12-stage-www1-1`, `p12-stage-www1-2`."""
+    return before.rpartition("-")[0] == order.rpartition("-")[0]
 
 
 def answered(row: HostProgress, kind: OrderKind, outcome: Outcome, at: datetime) -> HostProgress:
@@ -136,7 +143,7 @@ def _staged(row: HostProgress, outcome: Outcome, at: datetime) -> HostProgress:
         return replace(row, state=HostState.STAGED, attempts=0, not_before=None)
     if outcome.result is Result.REFUSED or row.attempts >= STAGE_TRIES:
         return replace(row, state=HostState.LEFT_OUT)
-    return replace(row, not_before=_later(row, at))
+    return replace(row, not_before=_later(row, at), round=_next_round(row, outcome))
 
 
 def _switched(row: HostProgress, outcome: Outcome, at: datetime) -> HostProgress:
@@ -163,7 +170,17 @@ def _switched(row: HostProgress, outcome: Outcome, at: datetime) -> HostProgress
 def _restored(row: HostProgress, outcome: Outcome, at: datetime) -> HostProgress:
     if outcome.done:
         return replace(row, state=HostState.RESTORED, attempts=0, not_before=None)
-    return replace(row, not_before=_later(row, at))
+    return replace(row, not_before=_later(row, at), round=_next_round(row, outcome))
+
+
+def _next_round(row: HostProgress, outcome: Outcome) -> int:
+    """A host answers a repeated order with its recorded result: a new try needs a new id."""
+    return row.round + (outcome.result in (Result.FAILED, Result.REFUSED, Result.TIMED_OUT))
+
+
+def again(row: HostProgress) -> HostProgress:
+    """A host that was left out, for another try after a person said so."""
+    return replace(row, state=HostState.WAITING, attempts=0, not_before=None, round=row.round + 1)
 
 
 def ready(row: HostProgress, now: datetime) -> bool:

@@ -1,0 +1,89 @@
+"""May this push start now? Looked at when it is asked for, and again at its very start."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+from zoneinfo import ZoneInfo
+
+from cronsim import CronSim
+
+from leuko.config.model import Window
+from leuko.domain.change import Commit
+from leuko.domain.lock import Lock, LockKind, Severity, blocked, lifted_by
+from leuko.domain.push import Origin, Push
+
+
+@dataclass(frozen=True, slots=True)
+class Answer:
+    """`refused`: not now and not later. `waits`: not now. Neither: go."""
+
+    refused: str = ""
+    waits: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class Overrides:
+    """What a person said when asking for the push."""
+
+    blocks: str = ""
+    window: bool = False
+    approved: bool = False
+
+
+def admit(
+    push: Push,
+    commits: Sequence[Commit],
+    held: Iterable[Lock],
+    blocking: Iterable[Lock],
+    windows: Iterable[Window],
+    now: datetime,
+    overrides: Overrides,
+) -> Answer:
+    """Blocks first, for they refuse; then locks and windows, which only wait. Times are aware."""
+    if push.origin is Origin.ROLLBACK:
+        return Answer()
+    if not overrides.blocks:
+        found = blocked(commits, blocking)
+        if found:
+            return Answer(refused=f"{push.revision[:12]} {found.sentence}")
+        if not commits and any(push.revision.startswith(block) for lock in blocking for block in lock.blocks):
+            return Answer(refused=f"{push.revision[:12]} is blocked itself")
+    lock = _holding(held, commits, overrides)
+    if lock is not None:
+        return Answer(waits=_lock_sentence(lock))
+    if not overrides.window:
+        window = closed(windows, now)
+        if window:
+            return Answer(waits=window)
+    return Answer()
+
+
+def _holding(held: Iterable[Lock], commits: Sequence[Commit], overrides: Overrides) -> Lock | None:
+    """The first push lock that stops this push: hard, not pinned over by its owner, and not fixed by it."""
+    held = [lock for lock in held if lock.kind is LockKind.PUSH and lock.severity is Severity.HARD]
+    fixed = {lock.id for lock in lifted_by(commits, held)}
+    for lock in held:
+        if lock.id in fixed or overrides.blocks:
+            continue
+        return lock
+    return None
+
+
+def _lock_sentence(lock: Lock) -> str:
+    fix = f"; a commit with `Leuko-Fix: {lock.id}` gets through" if lock.blocks else ""
+    return f"push lock {lock.id} by {lock.owner} since {lock.since:%Y-%m-%d %H:%M} UTC: {lock.reason}{fix}"
+
+
+def closed(windows: Iterable[Window], now: datetime) -> str:
+    """Why no push may start now, and until when; empty outside of every window."""
+    for window in windows:
+        zone = ZoneInfo(window.timezone)
+        lasts = timedelta(seconds=window.lasts)
+        # the window that holds `now` began at most one length ago
+        began = next(CronSim(window.start, now.astimezone(zone) - lasts))
+        if began <= now < began + lasts:
+            reason = f" ({window.reason})" if window.reason else ""
+            return f"no push starts before {began + lasts:%Y-%m-%d %H:%M %Z}{reason}"
+    return ""

@@ -1,0 +1,229 @@
+"""Verifies what landed, and builds the release of what is green: once, in the checkout that was verified."""
+
+from __future__ import annotations
+
+import asyncio
+from dataclasses import replace
+
+from leuko.config.freeze import freeze
+from leuko.config.model import Configuration
+from leuko.domain.build import Build, BuildState, StepResult
+from leuko.domain.errors import LeukoError
+from leuko.domain.release import Component, Release
+from leuko.releases.archives import Archives
+from leuko.runtime.ground import Ground
+from leuko.runtime.orders import release_of
+from leuko.runtime.planning import to_text
+from leuko.store.changes import ChangeState
+from leuko.store.transaction import Transaction
+from leuko.vcs.mirror import Mirror
+from leuko.verify.build import (
+    BuildOutcome,
+    LocalVerifier,
+    ReleaseBuildError,
+    StepEnded,
+    StepStarted,
+)
+
+CHANGE_STATES = {
+    BuildState.WAITING: ChangeState.WAITING,
+    BuildState.RUNNING: ChangeState.VERIFYING,
+    BuildState.PASSED: ChangeState.GREEN,
+    BuildState.FAILED: ChangeState.RED,
+    BuildState.BROKEN: ChangeState.BROKEN,
+    BuildState.CANCELLED: ChangeState.WAITING,
+}
+
+
+class Builder:
+    """`step` takes the newest change that waits and sees it through."""
+
+    def __init__(self, ground: Ground, mirror: Mirror, verifier: LocalVerifier, archives: Archives) -> None:
+        self._ground = ground
+        self._mirror = mirror
+        self._verifier = verifier
+        self._archives = archives
+
+    async def recover(self) -> None:
+        """After a restart: builds that a dead controller left running wait again, from the start."""
+        for build in await self._ground.store.builds.unfinished(self._ground.line):
+            if build.state is BuildState.RUNNING:
+                await self._to(build, BuildState.WAITING, "the controller was restarted")
+
+    async def step(self) -> Release | None:
+        """One build from waiting to its end; the release where it is green, else None."""
+        store, line = self._ground.store, self._ground.line
+        waiting = [one for one in await store.builds.unfinished(line) if one.state is BuildState.WAITING]
+        build = waiting[0] if waiting else await self._next()
+        return await self._carry_out(build) if build is not None else None
+
+    async def request(self, revision: str) -> Build:
+        """A build of a revision that a person asked for, whether it landed or not."""
+        tree = await self._mirror.history.tree_of(revision)
+        return await self._create(revision, tree, (revision,))
+
+    async def _next(self) -> Build | None:
+        """The newest change that waits, covering all that wait: one build a batch."""
+        waiting = await self._ground.store.changes.recent(
+            self._ground.line, states=(ChangeState.WAITING,), limit=1000
+        )
+        if not waiting:
+            return None
+        newest = waiting[0].change
+        return await self._create(newest.revision, newest.tree, tuple(one.revision for one in waiting))
+
+    async def _create(self, revision: str, tree: str, covers: tuple[str, ...]) -> Build:
+        now = self._ground.clock.now()
+        async with self._ground.store.write(self._ground.line) as tx:
+            build = await self._ground.store.builds.create(tx, revision, tree, covers, now)
+            await self._ground.store.changes.mark(tx, covers, ChangeState.VERIFYING, build=build.id)
+            tx.event(
+                "build", f"build {build.id}", {"build": build.id, "to": "waiting", "revision": revision}, now
+            )
+        return build
+
+    async def _carry_out(self, build: Build) -> Release | None:
+        build = await self._to(build, BuildState.RUNNING)
+        try:
+            configuration = await self._configuration(build.revision)
+        except LeukoError as error:
+            await self._to(build, BuildState.FAILED, str(error))
+            return None
+        outcome = await self._verify(build, configuration)
+        try:
+            release = None
+            if outcome.state is BuildState.PASSED:
+                outcome, release = await self._release(build, outcome, configuration)
+            await self._finish(build, outcome, release, configuration)
+            return release
+        finally:
+            await outcome.discard()
+
+    async def _verify(self, build: Build, configuration: Configuration) -> BuildOutcome:
+        steps: asyncio.Queue[StepStarted | StepEnded | None] = asyncio.Queue()
+        teller = asyncio.create_task(self._tell(build, steps))
+        try:
+            return await self._verifier.verify(
+                f"{build.id}.{build.attempt}", build.revision, configuration.verify, steps.put_nowait
+            )
+        finally:
+            steps.put_nowait(None)
+            await teller
+
+    async def _release(
+        self, build: Build, outcome: BuildOutcome, configuration: Configuration
+    ) -> tuple[BuildOutcome, Release | None]:
+        """Builds and archives each component; a build command that fails makes the build red."""
+        components: list[Component] = []
+        try:
+            for name in tuple(configuration.components) or ("app",):
+                options = release_of(configuration, name)
+                await self._verifier.release_tree(outcome, options)
+                checkout = outcome.checkout
+                assert checkout is not None
+                components.append(
+                    await self._archives.build(checkout, options, build.revision, component=name)
+                )
+        except ReleaseBuildError as error:
+            outcome.state = BuildState.BROKEN if error.broken else BuildState.FAILED
+            outcome.reason = str(error)
+            return outcome, None
+        except LeukoError as error:
+            outcome.state, outcome.reason = BuildState.FAILED, str(error)
+            return outcome, None
+        except OSError as error:
+            outcome.state, outcome.reason = BuildState.BROKEN, f"the release could not be archived: {error}"
+            return outcome, None
+        release = Release(build.revision, tuple(components), self._ground.clock.now())
+        await self._mirror.keep(build.revision)
+        return outcome, release
+
+    async def _finish(
+        self, build: Build, outcome: BuildOutcome, release: Release | None, configuration: Configuration
+    ) -> None:
+        """Archives are on disk and synced before the row that names them."""
+        store, now = self._ground.store, self._ground.clock.now()
+        again = (
+            outcome.state is BuildState.BROKEN
+            and build.attempt <= self._ground.configuration.verify.retries_broken
+        )
+        after = build.to(outcome.state, now, outcome.reason)
+        covers = await store.builds.changes(self._ground.line, build.id)
+        async with store.write(self._ground.line) as tx:
+            saved = await store.builds.save(tx, after)
+            await store.builds.save_steps(tx, build.id, outcome.steps)
+            await store.changes.mark(tx, covers, CHANGE_STATES[outcome.state], build=build.id)
+            if release is not None:
+                digest = await store.configurations.keep(tx, to_text(configuration), now)
+                kept = await store.releases.add(tx, release, configuration=digest)
+                facts = {"release": kept.name, "revision": kept.revision, "bytes": _bytes(kept)}
+                tx.event("release", kept.name, facts, now)
+            tx.event("build", f"build {build.id}", _told(saved), now)
+            if again:
+                await self._try_again(tx, saved, covers)
+        self._ground.bell.ring()
+
+    async def _try_again(self, tx: Transaction, build: Build, covers: list[str]) -> None:
+        """A broken build is nobody's fault: another one is made, with the count of tries carried on."""
+        store, now = self._ground.store, self._ground.clock.now()
+        new = await store.builds.create(tx, build.revision, build.tree, covers, now)
+        await store.builds.save(tx, replace(new, attempt=build.attempt + 1))
+        await store.changes.mark(tx, covers, ChangeState.VERIFYING, build=new.id)
+        tx.event("build", f"build {new.id}", {"build": new.id, "to": "waiting", "again": build.id}, now)
+
+    async def _to(self, build: Build, state: BuildState, reason: str = "") -> Build:
+        now = self._ground.clock.now()
+        covers = await self._ground.store.builds.changes(self._ground.line, build.id)
+        async with self._ground.store.write(self._ground.line) as tx:
+            saved = await self._ground.store.builds.save(tx, build.to(state, now, reason))
+            await self._ground.store.changes.mark(tx, covers, CHANGE_STATES[state], build=build.id)
+            tx.event("build", f"build {build.id}", _told(saved), now)
+        self._ground.bell.ring()
+        return saved
+
+    async def _tell(self, build: Build, steps: asyncio.Queue[StepStarted | StepEnded | None]) -> None:
+        """Stores each step as it begins and ends, so that pages show a build while it runs."""
+        ended: list[StepResult] = []
+        while (step := await steps.get()) is not None:
+            now = self._ground.clock.now()
+            async with self._ground.store.write(self._ground.line) as tx:
+                if isinstance(step, StepEnded):
+                    ended.append(step.step)
+                    await self._ground.store.builds.save_steps(tx, build.id, ended)
+                tx.event("build.step", f"build {build.id}", _step_told(build, step), now)
+
+    async def _configuration(self, revision: str) -> Configuration:
+        installation = self._ground.configuration
+        name = installation.revision_file
+        text = await self._mirror.history.show_file(revision, name)
+        return freeze(installation, text, f"{name} of {revision[:12]}").configuration
+
+
+def _bytes(release: Release) -> int:
+    return sum(component.bytes for component in release.components)
+
+
+def _told(build: Build) -> dict[str, object]:
+    return {
+        "build": build.id,
+        "to": build.state.value,
+        "revision": build.revision,
+        "reason": build.reason,
+        "attempt": build.attempt,
+    }
+
+
+def _step_told(build: Build, step: StepStarted | StepEnded) -> dict[str, object]:
+    if isinstance(step, StepStarted):
+        return {"build": build.id, "step": step.name, "kind": step.kind, "state": "running"}
+    result = step.step
+    state = "passed" if result.passed else "failed"
+    return {
+        "build": build.id,
+        "step": result.name,
+        "kind": result.kind,
+        "state": state,
+        "seconds": round(result.seconds, 3),
+        "exit_code": result.exit_code,
+        "reason": result.reason,
+    }

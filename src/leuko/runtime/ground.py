@@ -1,0 +1,80 @@
+"""What every loop of one line stands on: store, clock, configuration, and the bell that wakes the others."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+from leuko.clock import Clock
+from leuko.config.fleet import hosts as hosts_of
+from leuko.config.model import Configuration
+from leuko.config.secrets import Secrets
+from leuko.domain.fleet import Host
+from leuko.domain.line import Line
+from leuko.store.leases import Lease
+from leuko.store.store import Store
+
+
+class Bell:
+    """Wakes the loops of one line. Who was busy when it rang does not wait next time: no ring is lost."""
+
+    def __init__(self) -> None:
+        self._waiting: set[asyncio.Event] = set()
+
+    def ring(self) -> None:
+        """Something changed: look."""
+        for event in self._waiting:
+            event.set()
+
+    def ear(self) -> asyncio.Event:
+        """One loop's own event; it clears it before it looks."""
+        event = asyncio.Event()
+        self._waiting.add(event)
+        return event
+
+
+@dataclass
+class Ground:
+    """Shared by the loops of one line in one process."""
+
+    line: Line
+    store: Store
+    clock: Clock
+    state: Path
+    configuration: Configuration
+    """The installation's own."""
+    inventory: str | None = None
+    secrets: Secrets = field(default_factory=lambda: Secrets({}))
+    lease: Lease | None = None
+    bell: Bell = field(default_factory=Bell)
+
+    @property
+    def epoch(self) -> int:
+        """Of the lease under which this process acts; 0 before it has one."""
+        return self.lease.epoch if self.lease else 0
+
+    def __post_init__(self) -> None:
+        self._learn_fleet()
+
+    def configure(self, configuration: Configuration, inventory: str | None, secrets: Secrets) -> None:
+        """The installation's own file or inventory changed."""
+        self.configuration, self.inventory, self.secrets = configuration, inventory, secrets
+        self._learn_fleet()
+
+    def _learn_fleet(self) -> None:
+        self.hosts: tuple[Host, ...] = hosts_of(self.configuration, self.inventory)
+        self._hosts = {host.name: host for host in self.hosts}
+
+    def host(self, name: str) -> Host | None:
+        """By name; None for one that left the fleet."""
+        return self._hosts.get(name)
+
+    async def frozen(self, digest: str) -> Configuration:
+        """What a push or release was frozen with; the installation's where there is none."""
+        text: Mapping[str, Any] | None = (
+            await self.store.configurations.get(self.line, digest) if digest else None
+        )
+        return Configuration.model_validate(text) if text else self.configuration
