@@ -13,11 +13,11 @@ from dataclasses import dataclass
 from typing import Any, Literal, TypeVar
 
 from leuko.config.components import components
-from leuko.config.loading import checked_model, spelled_out
+from leuko.config.loading import checked_model, overlay_name, spelled_out
 from leuko.config.model import Component, Configuration, Gauge, GaugeLimit, Section
 from leuko.config.problems import ConfigurationInvalid, dotted
 from leuko.config.rules import broken_rules
-from leuko.config.tree import Tree, read
+from leuko.config.tree import EMPTY, Tree, merge, read
 
 Path = tuple[str | int, ...]
 Kind = Literal["hooks", "gauges", "limits", "fleet", "other"]
@@ -60,18 +60,26 @@ class Difference:
         return f"{self.path}: {self.old} -> {self.new}"
 
 
-def freeze(installation: Configuration, revision_text: str | bytes | None, revision_name: str = "") -> Frozen:
+def freeze(
+    installation: Configuration,
+    revision_text: str | bytes | None,
+    revision_name: str = "",
+    overlay_text: str | bytes | None = None,
+) -> Frozen:
     """The configuration of a push. Raises ConfigurationInvalid when the revision's file is wrong.
 
     `revision_text` is the content of `revision_file` in the revision's tree, None when it has none;
-    `revision_name` is how errors call it, for example `leuko.yml@4f2a9c1`.
+    `revision_name` is how errors call it, for example `leuko.yml@4f2a9c1`; `overlay_text` the content of
+    `loading.overlay_name(revision_file, environment)` beside it, if there.
     """
     if revision_text is None:
         return Frozen(installation, digest(installation))
     tree = spelled_out(read(revision_text, revision_name or installation.revision_file))
-    if not tree.data and [problem.code for problem in tree.problems] == ["C006"]:
-        return Frozen(installation, digest(installation))  # an empty file says nothing, which it may
-    for key in ("application", "repository"):
+    if [problem.rule for problem in tree.problems] == [EMPTY]:
+        tree.problems.clear()  # an empty file says nothing, which it may
+    if overlay_text is not None:
+        tree = merge(tree, spelled_out(read(overlay_text, overlay_name(tree.name, installation.environment))))
+    for key in ("application", "environment", "repository"):
         tree.data.setdefault(key, getattr(installation, key))
     revision = checked_model(tree)
     mixed = _mixed(installation, revision)
@@ -205,11 +213,8 @@ def _ignored(installation: Configuration, revision: Configuration, tree: Tree) -
     said = revision.model_dump(mode="json", exclude_unset=True)
     for difference in _differences(have, said, (), only_said=True):
         path = difference[0]
-        if not _is_revisions_own(path, installation) and path[:1] not in (("application",), ("repository",)):
+        if not _is_revisions_own(path, installation) and (path[:1] in tree.places or len(path) > 1):
             yield dotted(path)
-    for key in ("application", "repository"):
-        if (key,) in tree.places and have[key] != said.get(key):
-            yield key
 
 
 def _is_revisions_own(path: Path, installation: Configuration) -> bool:

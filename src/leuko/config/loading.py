@@ -54,7 +54,7 @@ def load(path: Path, environment: str | None = None) -> Loaded:
     contents, files = [content], [path]
     said = tree.data.get("environment")
     wanted = environment or (said if isinstance(said, str) else DEFAULT_ENVIRONMENT)
-    over = path.with_name(f"{path.stem}.{wanted}{path.suffix}")
+    over = path.with_name(overlay_name(path.name, wanted))
     if _is_name(wanted) and over.exists():
         more = _content(over)
         contents.append(more)
@@ -66,6 +66,13 @@ def load(path: Path, environment: str | None = None) -> Loaded:
     configuration, warnings = validate(tree)
     digest = hashlib.sha256(b"\0".join(contents)).hexdigest()
     return _loaded(configuration, warnings, tree, tuple(files), digest)
+
+
+def overlay_name(name: str, environment: str) -> str:
+    """`leuko.staging.yml` for `leuko.yml` and staging; a mark such as `@4f2a9c1` stays at the end."""
+    bare, mark, revision = name.partition("@")
+    stem, dot, suffix = bare.rpartition(".")
+    return (f"{stem}.{environment}.{suffix}" if dot else f"{bare}.{environment}") + mark + revision
 
 
 def parse(text: str | bytes, name: str = "leuko.yml", defaults: Mapping[str, Any] | None = None) -> Loaded:

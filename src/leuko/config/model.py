@@ -161,7 +161,8 @@ class Fleet(Section):
     )
     root: str = Field(
         "/srv",
-        description="Folder on the hosts; the application lives in `<root>/<application>/<component>`.",
+        description="Folder on the hosts; the application lives in `<root>/<application>/<component>`. "
+        "May hold `{name}`, the host's.",
     )
     roles: dict[str, Role] = Field({}, description="Role -> its hosts: `www: [www1, www2]`.")
     inventory: Inventory | None = Field(

@@ -20,6 +20,7 @@ from leuko.config.problems import Problem, dotted
 
 Path = tuple[str | int, ...]
 LARGEST = 1 << 20
+EMPTY = "is empty"
 MOST_VALUES = 100_000
 DEEPEST = 40
 _TAG = "tag:yaml.org,2002:"
@@ -79,7 +80,7 @@ def read(content: bytes | str, name: str) -> Tree:
         if isinstance(node, MappingNode):
             tree.data = _Unfolding(tree).mapping(node, (), 0)
         elif node is None:
-            _refuse(tree, "is empty", "Run `leuko init` to write a first one.", "C006")
+            _refuse(tree, EMPTY, "Run `leuko init` to write a first one.", "C006")
         else:
             rule = f"holds {_kind(node)} at its top level, and should hold keys and values"
             _refuse(tree, rule, "Begin with `application: my-application`.", "C006")

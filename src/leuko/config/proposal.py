@@ -1,0 +1,297 @@
+"""What `leuko init` writes: a first leuko.yml for a repository, from what its files say about it."""
+
+from __future__ import annotations
+
+import asyncio
+import re
+from dataclasses import dataclass
+from pathlib import Path
+
+from leuko.domain.errors import LeukoError
+
+GIT_SECONDS = 20.0
+PLACEHOLDER_HOSTS = ("www1.example.com", "www2.example.com")
+
+
+@dataclass(frozen=True, slots=True)
+class Facts:
+    """What was found in a repository."""
+
+    application: str
+    remote: str = ""
+    """Address git fetches from; empty when it has none."""
+    folder: str = ""
+    """Absolute path of the checkout: what stands in for a remote that is not there."""
+    branch: str = "main"
+    files: tuple[str, ...] = ()
+    """Names at the top level; folders end with /."""
+
+
+@dataclass(frozen=True, slots=True)
+class _Kind:
+    """How an application of one kind is usually tested, built and reloaded."""
+
+    name: str
+    setup: tuple[str, ...]
+    tests: tuple[tuple[str, str], ...]
+    build: str = ""
+    reload: str = "sudo systemctl restart {application}"
+    exclude: tuple[str, ...] = ()
+
+
+async def look(path: Path) -> Facts:
+    """Reads what a repository says about itself. Raises LeukoError outside of one."""
+    top = await _git(path, "rev-parse", "--show-toplevel")
+    if not top:
+        raise LeukoError(
+            "is not inside a git repository",
+            where=str(path),
+            way_out="Change into your application's repository, or run `git init` first.",
+        )
+    folder = Path(top)
+    remotes = (await _git(folder, "remote")).split()
+    chosen = "origin" if "origin" in remotes else next(iter(remotes), "")
+    remote = await _git(folder, "remote", "get-url", chosen) if chosen else ""
+    head = await _git(folder, "symbolic-ref", "--short", f"refs/remotes/{chosen}/HEAD") if chosen else ""
+    branch = (
+        head.removeprefix(f"{chosen}/") or await _git(folder, "symbolic-ref", "--short", "HEAD") or "main"
+    )
+    files = await asyncio.to_thread(_top_level, folder)
+    name = re.sub(r"\.git/*$", "", remote.rstrip("/")).replace("\\", "/").replace(":", "/").rpartition("/")[2]
+    return Facts(application_name(name or folder.name), remote, str(folder), branch, files)
+
+
+def application_name(text: str) -> str:
+    """A text as a name that a configuration may have."""
+    bare = re.sub(r"[^a-z0-9]+", "-", text.lower()).strip("-").lstrip("0123456789-")[:63].rstrip("-")
+    return bare or "application"
+
+
+async def _git(folder: Path, *words: str) -> str:
+    """One line of git's answer; empty when git says no."""
+    try:
+        process = await asyncio.create_subprocess_exec(
+            "git",
+            "-C",
+            str(folder),
+            *words,
+            stdin=asyncio.subprocess.DEVNULL,
+            stdout=asyncio.subprocess.PIPE,
+            stderr=asyncio.subprocess.DEVNULL,
+        )
+    except OSError as error:
+        raise LeukoError(f"git could not be started: {error.strerror}", way_out="Install git.") from error
+    try:
+        async with asyncio.timeout(GIT_SECONDS):
+            output, _ = await process.communicate()
+    finally:
+        if process.returncode is None:
+            process.kill()
+            await process.wait()
+    return output.decode("utf-8", "replace").strip() if process.returncode == 0 else ""
+
+
+def _top_level(folder: Path) -> tuple[str, ...]:
+    return tuple(sorted(f"{entry.name}/" if entry.is_dir() else entry.name for entry in folder.iterdir()))
+
+
+def propose(facts: Facts) -> str:
+    """A commented leuko.yml. It loads as it is; what a person has to replace is marked `<-`."""
+    kind = _kind(frozenset(facts.files))
+    repository = facts.remote or facts.folder or "."
+    return _PAGE.format(
+        application=facts.application,
+        repository=_text(repository),
+        branch=_text(facts.branch),
+        looks=f"It looks like {kind.name}."
+        if kind.name
+        else "It was not clear how it is tested: see `verify`.",
+        verify=_verify(kind),
+        release=_release(kind),
+        hosts=", ".join(PLACEHOLDER_HOSTS),
+        reload=_text(kind.reload.format(application=facts.application)),
+        stop=_text(f"sudo systemctl stop {facts.application}"),
+    )
+
+
+def _verify(kind: _Kind) -> str:
+    lines = ["verify:"]
+    if kind.setup:
+        lines += ["  setup:", *(f"    - {_text(command)}" for command in kind.setup)]
+    if kind.tests:
+        lines += ["  tests:", *(f"    {name}: {_text(command)}" for name, command in kind.tests)]
+    else:
+        lines += ["  tests:", '    unit: "false"   # <- your test command; until then no change is green']
+    return "\n".join(lines)
+
+
+def _release(kind: _Kind) -> str:
+    lines = ["release:"]
+    lines += [f"  build: {_text(kind.build)}"] if kind.build else ["  # build: make assets"]
+    exclude = ", ".join(_text(pattern) for pattern in kind.exclude)
+    lines.append(f"  exclude: [{exclude}]")
+    lines += [
+        "  # What outlives a release (uploads, local settings) lies in shared/ on each host and is linked in:",
+        "  # linked_dirs: [uploads]",
+        "  # linked_files: [config/local.ini]",
+    ]
+    return "\n".join(lines)
+
+
+def _kind(files: frozenset[str]) -> _Kind:
+    targets = _by_make if "Makefile" in files or "makefile" in files else None
+    for signs, known in _KINDS:
+        if signs & files:
+            kind = known(files)
+            break
+    else:
+        kind = _Kind("", (), ())
+    if targets is not None:
+        return targets(kind)
+    return kind
+
+
+def _by_make(kind: _Kind) -> _Kind:
+    """A Makefile is how its people run the tests; the rest is as the language suggests."""
+    name = f"{kind.name} with a Makefile" if kind.name else "something with a Makefile"
+    return _Kind(
+        name,
+        () if not kind.name else kind.setup,
+        (("all", "make test"),),
+        kind.build,
+        kind.reload,
+        kind.exclude,
+    )
+
+
+def _python(files: frozenset[str]) -> _Kind:
+    if "uv.lock" in files:
+        setup: tuple[str, ...] = ("uv sync --frozen",)
+    elif "poetry.lock" in files:
+        setup = ("poetry config --local virtualenvs.in-project true", "poetry install --no-interaction")
+    else:
+        wanted = "-r requirements.txt" if "requirements.txt" in files else "-e ."
+        setup = ("python3 -m venv .venv", f".venv/bin/pip install --quiet pytest {wanted}")
+    if "manage.py" in files:
+        return _Kind("Django", setup, (("unit", ".venv/bin/python manage.py test"),), exclude=(".venv/**",))
+    return _Kind("Python", setup, (("unit", ".venv/bin/python -m pytest"),), exclude=(".venv/**",))
+
+
+def _node(files: frozenset[str]) -> _Kind:
+    if "pnpm-lock.yaml" in files:
+        run, install = "pnpm", "pnpm install --frozen-lockfile"
+    elif "yarn.lock" in files:
+        run, install = "yarn", "yarn install --frozen-lockfile"
+    else:
+        run, install = "npm", "npm ci" if "package-lock.json" in files else "npm install"
+    return _Kind(
+        "Node.js",
+        (install,),
+        (("unit", f"{run} test"),),
+        f"{run} run --if-present build" if run == "npm" else "",
+    )
+
+
+def _php(files: frozenset[str]) -> _Kind:
+    test = "php artisan test" if "artisan" in files else "vendor/bin/phpunit"
+    setup = ("composer install --no-interaction --no-progress",)
+    build = "composer install --no-dev --optimize-autoloader --no-interaction --no-progress"
+    return _Kind("PHP", setup, (("unit", test),), build, "sudo systemctl reload php-fpm")
+
+
+def _ruby(files: frozenset[str]) -> _Kind:
+    setup = ("bundle config set --local path vendor/bundle", "bundle install --quiet")
+    test = "bundle exec rspec" if "spec/" in files else "bundle exec rake test"
+    build = "bundle exec rake assets:precompile" if "bin/" in files and "app/" in files else ""
+    return _Kind("Ruby", setup, (("unit", test),), build)
+
+
+def _go(_: frozenset[str]) -> _Kind:
+    return _Kind("Go", (), (("vet", "go vet ./..."), ("unit", "go test ./...")), "go build -o bin/ ./...")
+
+
+_KINDS = (
+    (frozenset({"composer.json"}), _php),
+    (frozenset({"Gemfile"}), _ruby),
+    (frozenset({"go.mod"}), _go),
+    (frozenset({"pyproject.toml", "setup.py", "requirements.txt", "manage.py"}), _python),
+    (frozenset({"package.json"}), _node),
+)
+
+
+def _text(value: str) -> str:
+    """A text as YAML reads it back: plain where that is safe, else in double quotes."""
+    plain = re.fullmatch(r"[A-Za-z0-9./~_@][A-Za-z0-9 ./_@:=+*$-]*", value)
+    word = value.strip().lower() in ("true", "false", "null", "yes", "no", "on", "off", "~")
+    if plain and not word and ": " not in value and not value.endswith((":", " ")) and not _number(value):
+        return value
+    escaped = "".join(
+        {"\\": "\\\\", '"': '\\"', "\n": "\\n", "\t": "\\t"}.get(letter)
+        or (letter if letter.isprintable() else f"\\U{ord(letter):08x}")
+        for letter in value
+    )
+    return f'"{escaped}"'
+
+
+def _number(value: str) -> bool:
+    return re.fullmatch(r"[-+.0-9][-+._0-9a-fA-FxXoO:]*", value) is not None
+
+
+_PAGE = """\
+# {application}: what Leuko does with it. {looks}
+# Places marked <- wait for you. `leuko check` says what is still missing; every key there is stands in
+# examples/leuko.reference.yml and docs/reference/configuration.md.
+
+application: {application}
+environment: production
+repository: {repository}
+branch: {branch}
+
+# Every change on the branch is checked out and tested like this. Green changes go live by themselves;
+# `continuous: false` waits for `leuko push` instead.
+{verify}
+
+# Built once, in the tested checkout, then copied to every host.
+{release}
+
+fleet:
+  root: /srv                      # the application lives in /srv/{application}/app on each host
+  roles:
+    www: [{hosts}]   # <- your servers; a range is www[01:20].example.com
+  ssh:
+    user: deploy                  # <- a login that may write below the root
+  hooks:
+    # What makes the new release serve. `leuko check --hosts` prints the sudoers lines for it.
+    reload: {reload}
+    stop: {stop}
+  # A host that does not answer this after its reload is taken back at once.
+  # health:
+  #   command: curl -fsS localhost:8080/health
+
+push:
+  phases:
+    - hosts: 10%                  # the canaries, at least one host of each role
+      watch: 1m
+    - hosts: 100%
+      watch: 5m
+
+# What a push is judged by, before against after and canaries against the rest.
+gauges:
+  load:
+    kind: level
+    host: {{figure: load}}
+  # errors:                       # <- what your customers feel: worth more than any figure of the machine
+  #   kind: ratio
+  #   log:
+  #     file: /var/log/nginx/access.log
+  #     match: '" 5[0-9][0-9] '
+  #     of: '" [0-9]{{3}} '
+  #   limits:
+  #     - above: 0.05             # never more than 5 % errors on a host
+
+# Who is told when a push is rolled back or held: any address that Apprise knows.
+# notify:
+#   urls: [secret:CHAT]
+# secrets:
+#   CHAT: {{env: CHAT_URL}}
+"""
