@@ -4,11 +4,11 @@ from __future__ import annotations
 
 import asyncio
 import hashlib
-import os
 import random
 import sys
 
 import pytest
+from tests.sshd import until
 
 from leuko.hosts.port import Unreachable
 from leuko.hosts.transport.lines import LONGEST_LINE, TAIL
@@ -112,10 +112,13 @@ async def test_input_that_nobody_reads_waits_and_ends_with_the_program(reached):
 async def test_writing_to_a_program_that_has_ended(reached):
     channel = await reached.connection.start(["true"])
     assert await channel.wait() == 0
+
+    async def flood() -> None:
+        while True:
+            await channel.write(b"x" * 1_000_000)
+
     with pytest.raises(Unreachable) as caught:
-        async with asyncio.timeout(10):
-            while True:
-                await channel.write(b"x" * 1_000_000)
+        await asyncio.wait_for(flood(), 10)
     assert caught.value.code == "T020"
     await channel.close()
 
@@ -155,19 +158,13 @@ async def test_close_frees_whoever_waits(reached):
     assert await asyncio.wait_for(asyncio.gather(*waiting), 5) == [[], None, b""]
 
 
-async def test_closing_a_channel_ends_the_programs_input(reached, tmp_path):
+async def test_closing_a_channel_ends_the_programs_input_and_no_more(reached, tmp_path):
     sign = tmp_path / "sign"
-    os.mkfifo(sign)
-    script = 'cat >/dev/null; exec 3<>"$1"; echo ended >&3; sleep 1'
+    script = 'echo up; cat >/dev/null; sleep 0.2; echo ended >"$1"'
     channel = await reached.connection.start(["sh", "-c", script, "sh", str(sign)])
-    await channel.write(b"some")
+    assert await anext(channel.lines()) == b"up"
     await channel.close()
-    assert (await asyncio.wait_for(asyncio.to_thread(_first_line, sign), 10)) == "ended\n"
-
-
-def _first_line(fifo) -> str:
-    with fifo.open() as opened:
-        return opened.readline()
+    await until(sign.exists)
 
 
 async def test_the_environment_is_scrubbed(reached):
