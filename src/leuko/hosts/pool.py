@@ -12,6 +12,7 @@ from typing import Literal
 
 from leuko.clock import Clock
 from leuko.hosts.port import Address, Channel, Connection, Transport, Unreachable
+from leuko.hosts.transport.refusals import RESET
 
 Lane = Literal["orders", "readings", "abort"]
 
@@ -149,8 +150,7 @@ class HostPool:
     async def _connect(self, entry: _Entry) -> Connection:
         try:
             await self._await_turn(entry)
-            async with self._starts:
-                made = await self._transport.connect(entry.address)
+            made = await self._reach(entry.address)
         except Unreachable as error:
             self._note_failure(entry, error)
             raise
@@ -161,6 +161,18 @@ class HostPool:
         entry.failing_since = entry.next_try = None
         entry.failures = 0
         return made
+
+    async def _reach(self, address: Address) -> Connection:
+        """Tries once more, a little later, where sshd dropped one of too many logins at once."""
+        try:
+            async with self._starts:
+                return await self._transport.connect(address)
+        except Unreachable as error:
+            if error.code != RESET:
+                raise
+        await self._clock.sleep(self._random.uniform(0.2, 1.0))
+        async with self._starts:
+            return await self._transport.connect(address)
 
     async def _await_turn(self, entry: _Entry) -> None:
         if entry.next_try is not None:
