@@ -47,6 +47,9 @@ async def test_the_first_release_is_served_after_its_reload(rig):
     assert (await ask(rig)).release == "r1"
     assert (await rig.tell("bin/ask", "/revision")).out == "r1\n"
     assert (await rig.tell("bin/ask", "/health")).code == 0
+    script = str(rig.host.home / "current" / "bin" / "ask")
+    bare = subprocess.run([script, "/revision"], cwd="/", env={}, capture_output=True, check=False)
+    assert bare.stdout == b"r1\n", bare.stderr  # without the host's variables, wherever it is called
 
 
 async def test_the_release_names_its_revision_when_it_has_one(rig):

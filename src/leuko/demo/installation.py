@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import shutil
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
@@ -24,7 +24,7 @@ def write_installation(
     origin: Path,
     *,
     tick: str = TICK,
-    watches: Sequence[int] = WATCHES,
+    watches: tuple[int, int] = WATCHES,
     more: Mapping[str, Any] | None = None,
 ) -> Path:
     """Writes `leuko.yml` (the shop's) and `leuko.production.yml` over it; the path of the former.
@@ -33,8 +33,8 @@ def write_installation(
     """
     folder.mkdir(parents=True, exist_ok=True)
     shutil.copy2(shop_folder() / "leuko.yml", folder / "leuko.yml")
-    shares: list[int | str] = [CANARIES, *["100%"] * (len(watches) - 1)]
-    phases = [{"hosts": share, "watch": watch} for share, watch in zip(shares, watches, strict=True)]
+    canaries = max(1, min(CANARIES, len(fleet.hosts) // 2))
+    phases = [{"hosts": canaries, "watch": watches[0]}, {"hosts": "100%", "watch": watches[1]}]
     content: dict[str, Any] = {
         "repository": str(origin),
         "poll": "1s",
