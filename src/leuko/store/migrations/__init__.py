@@ -17,18 +17,19 @@ from leuko.store.database import Database
 from leuko.store.errors import StoreNewer, translated
 
 ADVISORY_LOCK = 0x1E0C0
+SCRIPTS = Path(__file__).parent
 
 
-async def migrate(database: Database, *, to: str = "head") -> None:
+async def migrate(database: Database, *, scripts: Path = SCRIPTS) -> None:
     """Runs what is missing, in one transaction. Refuses a database that is newer than the code."""
     async with database.writing() as connection:
-        await connection.run_sync(_migrate, database, to)
+        await connection.run_sync(_migrate, database, scripts)
 
 
-def _migrate(connection: Connection, database: Database, to: str) -> None:
+def _migrate(connection: Connection, database: Database, scripts: Path) -> None:
     if not database.embedded:  # on SQLite the transaction itself keeps others out
         connection.execute(text("SELECT pg_advisory_xact_lock(:key)"), {"key": ADVISORY_LOCK})
-    config = _config(connection)
+    config = _config(connection, scripts)
     script = ScriptDirectory.from_config(config)
     known = {revision.revision for revision in script.walk_revisions()}
     at = MigrationContext.configure(connection).get_current_revision()
@@ -39,17 +40,16 @@ def _migrate(connection: Connection, database: Database, to: str) -> None:
             way_out="run the newer Leuko that wrote it, or put back the copy made before its migration",
             code="S006",
         )
-    wanted = script.get_current_head() if to == "head" else to
-    if at == wanted:
+    if at == script.get_current_head():
         return
     if at is not None and database.path is not None:
         _back_up(database.path, at)
-    command.upgrade(config, to)
+    command.upgrade(config, "head")
 
 
-def _config(connection: Connection) -> Config:
+def _config(connection: Connection, scripts: Path) -> Config:
     config = Config()
-    config.set_main_option("script_location", str(Path(__file__).parent).replace("%", "%%"))
+    config.set_main_option("script_location", str(scripts).replace("%", "%%"))
     config.attributes["connection"] = connection
     return config
 
