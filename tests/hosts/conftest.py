@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-import os
 import time
 from collections.abc import AsyncIterator, Callable, Iterator
 from dataclasses import dataclass, field, replace
@@ -33,7 +32,7 @@ class World:
     address: Address
     archives: Archives
     performer: Orders = field(default_factory=Orders)
-    fence: Fence = Fence("test", 1, 0)
+    fence: Fence = field(default_factory=lambda: Fence("test", 1, 0))
     connection: Connection | None = None
     component: str = "app"
     built: dict[str, Component] = field(default_factory=dict)
@@ -104,7 +103,7 @@ class World:
     @property
     def current(self) -> str:
         """Where the link points."""
-        return os.readlink(self.root / "current").rpartition("/")[2]
+        return (self.root / "current").readlink().name
 
     @property
     def journal(self) -> str:
@@ -145,9 +144,9 @@ def make_world(folder: Path, transport: Transport | None = None, address: Addres
 
 
 @pytest.fixture
-async def here(tmp_path: Path) -> AsyncIterator[World]:
+async def here(tmp_path: Path) -> World:
     """A host over the local transport."""
-    yield make_world(tmp_path)
+    return make_world(tmp_path)
 
 
 @pytest.fixture(scope="session")

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 import stat
 
 from leuko.domain.order import Result
@@ -29,8 +28,8 @@ async def test_a_release_is_staged_switched_and_restored(world):
     }
     assert world.tree(base)["app.py"] == b"one"
     assert (
-        os.stat(world.root / "releases" / target / "lib/a").st_ino
-        == os.stat(world.root / "releases" / base / "lib/a").st_ino
+        (world.root / "releases" / target / "lib/a").stat().st_ino
+        == (world.root / "releases" / base / "lib/a").stat().st_ino
     )
 
     hooks = {
@@ -54,7 +53,7 @@ async def test_a_release_is_staged_switched_and_restored(world):
         f"{base} {target} {1:040x}",
     ]
     assert world.leftovers() == []
-    mode = stat.S_IMODE(os.stat(world.root / "releases" / target / "app.py").st_mode)
+    mode = stat.S_IMODE((world.root / "releases" / target / "app.py").stat().st_mode)
     assert mode == 0o444
 
     facts = await world.probe()

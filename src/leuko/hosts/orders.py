@@ -108,6 +108,7 @@ def header(order: Order, reach: Reach, *, token: str, more: Mapping[str, str] | 
         "push": str(order.push),
         "attempt": str(order.attempt),
         "secrets": secrets_file(order.secrets),
+        "masks": masks(order.secrets),
         **{f"v_{_checked(_VARIABLE, name, 'variable')}": text for name, text in order.variables.items()},
         **(more or {}),
     }
@@ -150,6 +151,13 @@ def secrets_file(secrets: Mapping[str, str]) -> str:
     return "\n".join(
         f"{_checked(_VARIABLE, name, 'secret')}={shlex.quote(value)}" for name, value in secrets.items()
     )
+
+
+def masks(secrets: Mapping[str, str]) -> str:
+    """A sed script that takes the secrets' lines out of what the host keeps of a hook's output."""
+    lines = {line for value in secrets.values() for line in value.split("\n") if line.strip()}
+    ordered = sorted(lines, key=lambda line: (-len(line), line))
+    return "\n".join("s/" + re.sub(r"([][\\.*^$/])", r"\\\1", line) + "/***/g" for line in ordered)
 
 
 def masked(text: str, secrets: Mapping[str, str]) -> str:

@@ -30,6 +30,16 @@ end_capture() { # a daemon may hold the pipe: what came until now is enough
     tries=$((tries + 1))
   done
   rm -f ".leuko/run/$order@secrets"
+  [ -z "$h_masks" ] || mask_output
+}
+
+mask_output() { # what is kept names no secret; a daemon that holds the old file writes into nothing
+  (umask 077 && printf '%s\n' "$h_masks" >".leuko/run/$order@masks")
+  for each in ".leuko/output/$order" ".leuko/output/$order@tail"; do
+    [ -e "$each" ] || continue
+    (umask 077 && sed -f ".leuko/run/$order@masks" "$each" >"$each@masked") && mv -f "$each@masked" "$each" || rm -f "$each" "$each@masked"
+  done
+  rm -f ".leuko/run/$order@masks"
 }
 
 run() { # moment command seconds folder [file for stdout]: 0 when it ended well; else $code and $sentence

@@ -96,7 +96,7 @@ order_restore() {
   healthy
   may after_restore "$h_hook_after_restore"
   must undrain "$h_hook_undrain"
-  #@ hooks-done
+  #@ restored
   fact current "$to"
   fact previous "$previous"
   finish done "restored to $to"

@@ -151,19 +151,20 @@ order_adopt() { # makes what runs now the first base, and this installation the 
   begin .leuko/turn
   look_at_current
   fact was "$current_kind"
+  work=$h_root/releases/adopted.tmp.$order
+  rm -rf "$work" "current.new.$order"
   case $current_kind in
   none)
-    if [ -d current.before-leuko ] && [ -L "current.new.$order" ]; then # this very order died between two renames
-      mv -f -T "current.new.$order" current
-      finish_adopt "$(readlink current)"
+    { read -r name <.leuko/base; } 2>/dev/null || name=''
+    if [ -d current.before-leuko ] && ready "$name"; then # an adoption died between its two renames
+      ln -s "releases/$name" "current.new.$order" && mv -f -T "current.new.$order" current || finish failed "the link cannot be made"
+      finish_adopt "$name"
     fi
     finish done "the host is ours; nothing runs on it yet" ;;
   release) fact release "$current"; finish done "the host is ours; it runs $current" ;;
   file) finish failed "current is a file, not a release: move it away" ;;
   esac
   source=$(readlink -f current) && [ -d "$source" ] || finish failed "current leads nowhere: $current"
-  work=$h_root/releases/adopted.tmp.$order
-  rm -rf "$work"
   mkdir "$work" || { work=''; finish failed "no space left on $h_host"; }
   room_for "$(du -s -B1 "$source" | cut -f 1)" "a copy of what runs"
   step='copying what runs'
