@@ -24,11 +24,12 @@ from leuko.domain.push import (
     begin_back,
 )
 from leuko.domain.push import Intent as PushIntent
+from leuko.domain.release import Release
 from leuko.domain.rollout import HostProgress, HostState, again
 from leuko.runtime.admission import Overrides
 from leuko.runtime.builder import Builder
 from leuko.runtime.ground import Ground
-from leuko.runtime.planning import Planner, stored_plan
+from leuko.runtime.planning import Planner
 from leuko.runtime.queue import Queue
 from leuko.runtime.saving import background, convict, operation_name, save
 from leuko.store.records import to_json
@@ -71,31 +72,31 @@ class Obeying:
         await self._end(intent, IntentState.ACCEPTED, answer)
 
     async def _obey(self, intent: Intent) -> Answer:
-        match intent.kind:
-            case IntentKind.ABORT | IntentKind.HOLD | IntentKind.RESUME | IntentKind.PROMOTE:
-                return await self._direct(intent)
-            case IntentKind.ROLLBACK:
-                return await self._roll_back(intent)
-            case IntentKind.PUSH:
-                return await self._push(intent)
-            case IntentKind.HOTFIX:
-                return await self._hotfix(intent)
-            case IntentKind.PLAN:
-                return await self._plan(intent)
-            case IntentKind.RETRY:
-                return await self._retry(intent)
-            case IntentKind.LOCK:
-                return await self._lock(intent)
-            case IntentKind.UNLOCK:
-                return await self._unlock(intent)
-            case IntentKind.ADOPT:
-                return await self.adopt(intent)
-            case IntentKind.VERIFY:
-                revision = await self._revision(str(intent.arguments.get("revision", "")))
-                return {"build": (await self.builder.request(revision)).id}
-            case IntentKind.POKE:
-                self.poke()
-                return {}
+        ways: Mapping[IntentKind, Callable[[Intent], Awaitable[Answer]]] = {
+            IntentKind.ABORT: self._direct,
+            IntentKind.HOLD: self._direct,
+            IntentKind.RESUME: self._direct,
+            IntentKind.PROMOTE: self._direct,
+            IntentKind.ROLLBACK: self._roll_back,
+            IntentKind.PUSH: self._push,
+            IntentKind.HOTFIX: self._hotfix,
+            IntentKind.PLAN: self._plan,
+            IntentKind.RETRY: self._retry,
+            IntentKind.LOCK: self._lock,
+            IntentKind.UNLOCK: self._unlock,
+            IntentKind.ADOPT: self.adopt,
+            IntentKind.VERIFY: self._verify,
+            IntentKind.POKE: self._poke,
+        }
+        return await ways[intent.kind](intent)
+
+    async def _verify(self, intent: Intent) -> Answer:
+        revision = await self._revision(str(intent.arguments.get("revision", "")))
+        return {"build": (await self.builder.request(revision)).id, "revision": revision}
+
+    async def _poke(self, _intent: Intent) -> Answer:
+        self.poke()
+        return {}
 
     # -- about the push that runs -----------------------------------------------------------------------
 
@@ -215,7 +216,7 @@ class Obeying:
         revision = await self._revision(str(intent.arguments.get("revision", "")))
         release = await self.ground.store.releases.get(self.ground.line, revision)
         if release is None:
-            return await self._verify_first(revision, intent)
+            return await self._verify_first(revision)
         push = await self.queue.propose(
             release,
             Origin.PERSON,
@@ -226,7 +227,7 @@ class Obeying:
         )
         return {"push": push.number, "state": push.state.value}
 
-    async def _verify_first(self, revision: str, intent: Intent) -> Answer:
+    async def _verify_first(self, revision: str) -> Answer:
         """The push follows by itself once it is green: `followed_up` finds this answer."""
         build = await self.ground.store.builds.of_revision(self.ground.line, revision)
         if build is not None and build.state.ended:
@@ -242,14 +243,16 @@ class Obeying:
             build = await self.builder.request(revision)
         return {"revision": revision, "state": "verifying", "build": build.id}
 
-    async def followed_up(self, revision: str) -> Intent | None:
-        """The accepted push or hotfix that waits for this revision to become green."""
+    async def followed_up(self, release: Release) -> Intent | None:
+        """The accepted push or hotfix that waited for this release, and was not followed up yet."""
+        pushes = await self.ground.store.pushes.of_release(self.ground.line, release.name)
         for intent in await self.ground.store.intents.recent(self.ground.line, limit=100):
             if (
                 intent.kind in (IntentKind.PUSH, IntentKind.HOTFIX)
                 and intent.state is IntentState.ACCEPTED
                 and intent.answer.get("state") == "verifying"
-                and intent.answer.get("revision") == revision
+                and intent.answer.get("revision") == release.revision
+                and not any(push.created_at >= intent.at for push in pushes)
             ):
                 return intent
         return None
@@ -262,7 +265,7 @@ class Obeying:
         revision = await cherry_pick(self.mirror, live.revision, commit)
         change = await self.mirror.history.landing(revision)
         await self._know(change)
-        answer = await self._verify_first(revision, intent)
+        answer = await self._verify_first(revision)
         return {**answer, "commit": commit, "warning": "a hotfix: it is not on the branch yet"}
 
     async def _know(self, change: Change) -> None:

@@ -1,0 +1,208 @@
+"""Between readings and verdict: the sampling of a line, and the questions of its pushes to the judge."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+
+import numpy as np
+from numpy.typing import NDArray
+
+from leuko.config.fleet import component_root
+from leuko.config.model import Configuration, GaugeLimit
+from leuko.config.model import Gauge as GaugeSection
+from leuko.domain.errors import LeukoError
+from leuko.domain.gauge import Direction, Gauge, Kind, Limit
+from leuko.domain.push import Push, State
+from leuko.domain.rollout import HostProgress, HostState
+from leuko.domain.verdict import Verdict
+from leuko.gauges.sampling import Sampler
+from leuko.gauges.source import OF, Start, Target
+from leuko.runtime.ground import Ground
+from leuko.runtime.orders import components_of
+from leuko.runtime.planning import stored_plan
+from leuko.statistics.judge import judge
+from leuko.statistics.question import Question, Series
+from leuko.store.readings import Readings
+from leuko.store.series import Reading
+
+HISTORY = timedelta(minutes=30)
+LONGEST_WATCH = 3
+"""A watch that could not see enough may last this many times its length."""
+
+
+def gauge_of(name: str, section: GaugeSection) -> Gauge:
+    """The domain's gauge."""
+    return Gauge(
+        name=name,
+        kind=Kind(section.kind),
+        direction=Direction(section.direction),
+        unit=section.unit,
+        roles=section.roles,
+        required=section.required,
+        limits=tuple(_limit(limit) for limit in section.limits),
+        must_see=section.must_see,
+    )
+
+
+def _limit(section: GaugeLimit) -> Limit:
+    return Limit(section.above, section.below, section.scope, section.role, section.readings)
+
+
+class Sampling:
+    """Samples for ever; a tick that could not be stored is said and lost, the next one tries again."""
+
+    def __init__(self, ground: Ground, readings: Readings, start: Start) -> None:
+        self._ground = ground
+        self._readings = readings
+        self._start = start
+        self._closed: asyncio.Queue[tuple[datetime, tuple[str, ...], Mapping[str, NDArray[np.float32]]]] = (
+            asyncio.Queue(maxsize=1000)
+        )
+        self.sampler: Sampler | None = None
+        self.dropped = 0
+        self.trouble = ""
+
+    async def run(self) -> None:
+        """Until cancelled; begins anew with the gauges and hosts as they are then."""
+        ground = self._ground
+        configuration = await self._with_live_gauges()
+        targets = [
+            Target(
+                host.name,
+                host.role,
+                component_root(configuration, host, components_of(configuration, host.role)[0]),
+                host.address,
+                variables=host.variables,
+            )
+            for host in ground.hosts
+        ]
+        self.sampler = Sampler(
+            targets,
+            configuration.gauges,
+            tick=ground.configuration.tick,
+            clock=ground.clock,
+            start=self._start,
+            on_tick=self._on_tick,
+        )
+        async with asyncio.TaskGroup() as tasks:
+            tasks.create_task(self.sampler.run(), name="sampler")
+            tasks.create_task(self._keep(), name="keeping of readings")
+
+    async def _with_live_gauges(self) -> Configuration:
+        """The installation's gauges and those of what is live or being pushed."""
+        ground = self._ground
+        push = await ground.store.pushes.active(ground.line) or await ground.store.pushes.live(ground.line)
+        if push is None:
+            return ground.configuration
+        own, _ = await ground.store.pushes.configurations(ground.line, push.number)
+        frozen = await ground.frozen(own)
+        return ground.configuration.model_copy(
+            update={"gauges": {**ground.configuration.gauges, **frozen.gauges}}
+        )
+
+    def _on_tick(
+        self, at: datetime, roster: tuple[str, ...], values: Mapping[str, NDArray[np.float32]]
+    ) -> None:
+        try:
+            self._closed.put_nowait((at, roster, values))
+        except asyncio.QueueFull:
+            self.dropped += 1
+
+    async def _keep(self) -> None:
+        while True:
+            at, roster, values = await self._closed.get()
+            try:
+                await self._readings.write(self._ground.line, at, roster, _kept(values))
+                self.trouble = ""
+            except LeukoError as error:
+                self.trouble = str(error)
+                self.dropped += 1
+            self._ground.bell.ring()
+
+
+def _kept(values: Mapping[str, NDArray[np.float32]]) -> dict[str, Reading]:
+    return {
+        name: Reading(array, values.get(name + OF)) for name, array in values.items() if not name.endswith(OF)
+    }
+
+
+@dataclass
+class Judge:
+    """Puts the question of a push's watch, once a closed tick."""
+
+    ground: Ground
+    readings: Readings
+    last: tuple[int, int, float] | None = None
+
+    async def look(
+        self, push: Push, rows: Sequence[HostProgress], configuration: Configuration
+    ) -> Verdict | None:
+        """The verdict over the ticks closed so far; None where no tick closed since the last look."""
+        if push.watch_began is None and push.state is not State.SWITCHING:
+            return None
+        question = await self._question(push, rows, configuration)
+        if question is None:
+            return None
+        seen = (push.number, push.watch, float(question.times[-1]))
+        if seen == self.last:
+            return None
+        self.last = seen
+        return await asyncio.to_thread(judge, question)
+
+    async def _question(
+        self, push: Push, rows: Sequence[HostProgress], configuration: Configuration
+    ) -> Question | None:
+        ground = self.ground
+        gauges = tuple(gauge_of(name, section) for name, section in configuration.gauges.items())
+        began = push.watch_began or push.since
+        first = min((row.switched_at for row in rows if row.switched_at), default=began)
+        now = ground.clock.now()
+        read = await self.readings.read(
+            ground.line, [gauge.name for gauge in gauges], first - HISTORY, now + timedelta(seconds=1)
+        )
+        if not len(read.times):
+            return None
+        plan = await stored_plan(ground, push.number)
+        by_host = {row.host: row for row in rows}
+        roles = {host.name: host.role for host in ground.hosts}
+        switched = [_switched_at(by_host.get(name)) for name in read.hosts]
+        held_back = np.array([_held_back(by_host.get(name)) for name in read.hosts], dtype=bool)
+        phase = [row.phase <= push.phase if (row := by_host.get(name)) else False for name in read.hosts]
+        wanted = plan.watches[min(push.phase, len(plan.watches) - 1)]
+        shape = (len(read.times), len(read.hosts))
+        absent = np.full(shape, np.nan)
+        return Question(
+            gauges=gauges,
+            hosts=read.hosts,
+            roles=tuple(roles.get(name, "") for name in read.hosts),
+            pushed_roles=frozenset(row.role for row in rows if row.phase == push.phase),
+            tick=configuration.tick,
+            times=read.times,
+            series={
+                gauge.name: Series(
+                    read.values.get(gauge.name, absent),
+                    read.denominators.get(gauge.name, absent) if gauge.kind is Kind.RATIO else None,
+                )
+                for gauge in gauges
+            },
+            switched_at=np.array(switched, dtype=np.float64),
+            watched=np.array(phase, dtype=bool) & ~held_back,
+            watch_from=began.timestamp(),
+            wanted=wanted,
+            longest=wanted * LONGEST_WATCH,
+            held_back=held_back,
+        )
+
+
+def _switched_at(row: HostProgress | None) -> float:
+    """NaN: it runs the base, or nobody can say what."""
+    if row is None or row.state is not HostState.SWITCHED or row.switched_at is None:
+        return float("nan")
+    return row.switched_at.timestamp()
+
+
+def _held_back(row: HostProgress | None) -> bool:
+    return row is not None and row.phase < 0

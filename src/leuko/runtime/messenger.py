@@ -1,0 +1,68 @@
+"""Tells people what they asked to be told: rollbacks, holds, stuck pushes, red builds."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import structlog
+
+from leuko.domain.change import Change
+from leuko.notify.port import Message, Notifier, Tone, send_all
+from leuko.runtime.ground import Ground
+from leuko.store.events import Event
+
+log = structlog.get_logger(__name__)
+
+TOLD = {
+    "LIVE": ("live", Tone.SUCCESS),
+    "ROLLED_BACK": ("rolled_back", Tone.FAILURE),
+    "HELD": ("held", Tone.WARNING),
+    "STUCK": ("stuck", Tone.FAILURE),
+}
+
+
+@dataclass
+class Messenger:
+    """Follows the events from the moment it starts; what happened before was told by whoever ran then."""
+
+    ground: Ground
+    notifiers: Sequence[Notifier]
+    address: str = ""
+    """Where the console is, for the links."""
+
+    async def run(self) -> None:
+        """Until cancelled."""
+        if not self.notifiers:
+            return
+        last = await self.ground.store.events.last_number(self.ground.line)
+        async for event in self.ground.store.events.follow(self.ground.line, last):
+            message = await self.message(event)
+            if message is not None and message.event in self.ground.configuration.notify.on:
+                for delivery in await send_all(self.notifiers, message):
+                    if not delivery.ok:
+                        log.warning("a message did not go out", via=delivery.via, reason=delivery.reason)
+
+    async def message(self, event: Event) -> Message | None:
+        """What this event means to people; None for most."""
+        data = event.data
+        if event.kind == "build" and data.get("to") == "failed":
+            return self._message("build_failed", Tone.FAILURE, "build failed", await self._of_build(event))
+        if event.kind != "push" or data.get("to") not in TOLD or "from" not in data:
+            return None
+        kind, tone = TOLD[str(data["to"])]
+        title = f"{event.subject} is {kind.replace('_', ' ')}"
+        body = str(data.get("reason") or f"revision {str(data.get('revision'))[:12]}")
+        return self._message(kind, tone, title, body, f"pushes/{data.get('push')}")
+
+    async def _of_build(self, event: Event) -> str:
+        revision = str(event.data.get("revision", ""))
+        landed = await self.ground.store.changes.get(self.ground.line, revision)
+        change: Change | None = landed.change if landed else None
+        who = f' "{change.subject}" by {change.author}' if change else ""
+        return f"{revision[:12]}{who}: {event.data.get('reason')}"
+
+    def _message(self, event: str, tone: Tone, title: str, body: str, page: str = "") -> Message:
+        line = self.ground.line
+        url = f"{self.address}/{line}/{page}" if self.address else ""
+        return Message(event, str(line), f"{line}: {title}", body, tone, url)
