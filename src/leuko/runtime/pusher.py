@@ -10,7 +10,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 from typing import Protocol
 
@@ -49,6 +49,7 @@ from leuko.runtime.orders import Frozen, Parts, order_id, orders_for, restore_ki
 from leuko.runtime.planning import component_name
 from leuko.runtime.saving import Background, background, save
 from leuko.store.errors import Lost
+from leuko.store.hosts import KnownHost
 
 NEXT_LOOK = timedelta(seconds=1)
 MOVING = {
@@ -218,9 +219,24 @@ class Pusher:
         async with self._ground.store.write(self._ground.line) as tx:
             if rows:
                 await self._ground.store.hosts.save_progress(tx, push.number, rows)
+                await self._ground.store.hosts.save(tx, await self._now_running(push, rows))
                 for row in rows:
                     tx.event("host", row.host, _host_told(push, row), now)
             return await save(self._ground, tx, push, after, known, now) if after is not push else push
+
+    async def _now_running(self, push: Push, rows: Sequence[HostProgress]) -> list[KnownHost]:
+        """What the fleet's table says of hosts that have just been switched or restored."""
+        moved = {row.host: row for row in rows if row.state in (HostState.SWITCHED, HostState.RESTORED)}
+        if not moved:
+            return []
+        now = self._ground.clock.now()
+        known = {host.name: host for host in await self._ground.store.hosts.all(self._ground.line)}
+        found = []
+        for name, row in moved.items():
+            host = known.get(name) or KnownHost(name, row.role)
+            current = push.release if row.state is HostState.SWITCHED else push.base or ""
+            found.append(replace(host, current=current, reachable=True, last_seen=now))
+        return found
 
     # -- orders ---------------------------------------------------------------------------------------
 

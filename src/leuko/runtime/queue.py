@@ -21,6 +21,7 @@ class Queue:
         self._ground = ground
         self._planner = planner
         self._told = ""
+        self._looked: tuple[str, ...] = ()
 
     async def propose(
         self,
@@ -50,13 +51,16 @@ class Queue:
     async def continuous(self, release: Release) -> Push | None:
         """What continuous delivery does with a new green release: nothing twice, nothing blocked."""
         ground = self._ground
-        if not ground.configuration.continuous or await ground.store.pushes.of_release(
-            ground.line, release.name
-        ):
-            return None
         base = await self._planner.base()
-        if base is None or base.release == release.name:
+        if not ground.configuration.continuous or base is None or base.release == release.name:
             return None  # the first push of all is a person's decision
+        if await ground.store.pushes.of_release(ground.line, release.name):
+            return None
+        blocking = await ground.store.locks.blocking(ground.line)
+        looked = (release.name, base.release, *(lock.id for lock in blocking))
+        if looked == self._looked:
+            return None  # nothing that it was refused for has changed
+        self._looked = looked
         try:
             return await self.propose(release, Origin.CONTINUOUS, "leuko")
         except Refused as error:
