@@ -35,7 +35,9 @@ class LocalProgram:
 async def start_here(host, argv):
     pipe = asyncio.subprocess.PIPE
     return LocalProgram(
-        await asyncio.create_subprocess_exec(*argv, stdin=asyncio.subprocess.DEVNULL, stdout=pipe, stderr=pipe)
+        await asyncio.create_subprocess_exec(
+            *argv, stdin=asyncio.subprocess.DEVNULL, stdout=pipe, stderr=pipe
+        )
     )
 
 

@@ -1,13 +1,11 @@
 import asyncio
 
 import numpy as np
+from tests.gauges.conftest import host_gauge, log_gauge, start_here
 
 from leuko.clock import SystemClock
-from leuko.config.model import Gauge
 from leuko.gauges.sampling import Sampler
 from leuko.gauges.source import Target
-
-from tests.gauges.conftest import host_gauge, log_gauge, start_here
 
 
 async def test_real_readers_fill_ticks(tmp_path):
