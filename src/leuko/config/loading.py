@@ -108,7 +108,7 @@ def checked_model(tree: Tree) -> Configuration:
 
 def _model(tree: Tree) -> tuple[Configuration | None, list[Problem]]:
     problems = list(tree.problems)
-    if any(problem.code in _FATAL for problem in problems):
+    if any(problem.code in _FATAL for problem in problems) or (problems and not tree.data):
         return None, problems
     problems += no_truth_for_numbers(tree)
     data = _tidy(tree.data, ())

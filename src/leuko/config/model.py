@@ -1,8 +1,7 @@
 """The configuration as values: what `leuko.yml` holds once it is loaded, merged and checked.
 
-Frozen pydantic models. Loading, positions and error messages are in `loading.py`; durations, shares and
-secrets are parsed in `quantities.py`. Field descriptions are the reference: the JSON Schema and the
-annotated example are checked against them.
+Frozen pydantic models; `loading.py` reads and places them, `quantities.py` parses durations and shares.
+Field descriptions are the reference: the JSON Schema and the annotated example are checked against them.
 """
 
 from __future__ import annotations

@@ -55,7 +55,6 @@ CODES: Mapping[str, str] = MappingProxyType(
         "C060": "An inventory that cannot be read.",
         "C061": "An inventory command that failed.",
         "C062": "An inventory group that does not exist, or gives no host.",
-        "C070": "The revision's own file cannot be used.",
         "W001": "Nothing verifies a change.",
         "W002": "No gauge is watched: a push could not be judged.",
         "W003": "A pushed role has no required gauge.",

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import re
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 from leuko.domain.errors import LeukoError
@@ -25,6 +25,7 @@ class Facts:
     branch: str = "main"
     files: tuple[str, ...] = ()
     """Names at the top level; folders end with /."""
+    make_targets: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -37,6 +38,8 @@ class _Kind:
     build: str = ""
     reload: str = "sudo systemctl restart {application}"
     exclude: tuple[str, ...] = ()
+    prepare: str = ""
+    """What a host usually has to do with a release before it can run, as a suggestion."""
 
 
 async def look(path: Path) -> Facts:
@@ -56,9 +59,9 @@ async def look(path: Path) -> Facts:
     branch = (
         head.removeprefix(f"{chosen}/") or await _git(folder, "symbolic-ref", "--short", "HEAD") or "main"
     )
-    files = await asyncio.to_thread(_top_level, folder)
+    files, targets = await asyncio.to_thread(_top_level, folder)
     name = re.sub(r"\.git/*$", "", remote.rstrip("/")).replace("\\", "/").replace(":", "/").rpartition("/")[2]
-    return Facts(application_name(name or folder.name), remote, str(folder), branch, files)
+    return Facts(application_name(name or folder.name), remote, str(folder), branch, files, targets)
 
 
 def application_name(text: str) -> str:
@@ -91,13 +94,20 @@ async def _git(folder: Path, *words: str) -> str:
     return output.decode("utf-8", "replace").strip() if process.returncode == 0 else ""
 
 
-def _top_level(folder: Path) -> tuple[str, ...]:
-    return tuple(sorted(f"{entry.name}/" if entry.is_dir() else entry.name for entry in folder.iterdir()))
+def _top_level(folder: Path) -> tuple[tuple[str, ...], tuple[str, ...]]:
+    names = sorted(f"{entry.name}/" if entry.is_dir() else entry.name for entry in folder.iterdir())
+    targets: list[str] = []
+    for name in ("Makefile", "makefile", "GNUmakefile"):
+        if name in names:
+            text = (folder / name).read_text("utf-8", "replace")[:1_000_000]
+            targets = re.findall(r"^([A-Za-z0-9_-]+):(?!=)", text, re.MULTILINE)
+            break
+    return tuple(names), tuple(dict.fromkeys(targets))
 
 
 def propose(facts: Facts) -> str:
     """A commented leuko.yml. It loads as it is; what a person has to replace is marked `<-`."""
-    kind = _kind(frozenset(facts.files))
+    kind = _kind(facts)
     repository = facts.remote or facts.folder or "."
     return _PAGE.format(
         application=facts.application,
@@ -110,6 +120,7 @@ def propose(facts: Facts) -> str:
         release=_release(kind),
         hosts=", ".join(PLACEHOLDER_HOSTS),
         reload=_text(kind.reload.format(application=facts.application)),
+        prepare=_prepare(kind),
         stop=_text(f"sudo systemctl stop {facts.application}"),
     )
 
@@ -125,43 +136,41 @@ def _verify(kind: _Kind) -> str:
     return "\n".join(lines)
 
 
+def _prepare(kind: _Kind) -> str:
+    if not kind.prepare:
+        return ""
+    lines = (
+        "    # On each host, once the release is there and before anything is switched:",
+        f"    # after_stage: {_text(kind.prepare)}",
+    )
+    return "\n".join(lines) + "\n"
+
+
 def _release(kind: _Kind) -> str:
     lines = ["release:"]
     lines += [f"  build: {_text(kind.build)}"] if kind.build else ["  # build: make assets"]
     exclude = ", ".join(_text(pattern) for pattern in kind.exclude)
     lines.append(f"  exclude: [{exclude}]")
     lines += [
-        "  # What outlives a release (uploads, local settings) lies in shared/ on each host and is linked in:",
+        "  # What outlives a release (uploads, local settings) lies in shared/ on each host, linked in:",
         "  # linked_dirs: [uploads]",
         "  # linked_files: [config/local.ini]",
     ]
     return "\n".join(lines)
 
 
-def _kind(files: frozenset[str]) -> _Kind:
-    targets = _by_make if "Makefile" in files or "makefile" in files else None
+def _kind(facts: Facts) -> _Kind:
+    files = frozenset(facts.files)
     for signs, known in _KINDS:
         if signs & files:
             kind = known(files)
             break
     else:
         kind = _Kind("", (), ())
-    if targets is not None:
-        return targets(kind)
+    if "test" in facts.make_targets:
+        name = f"{kind.name} with a Makefile" if kind.name else "something with a Makefile"
+        return replace(kind, name=name, setup=(), tests=(("all", "make test"),))
     return kind
-
-
-def _by_make(kind: _Kind) -> _Kind:
-    """A Makefile is how its people run the tests; the rest is as the language suggests."""
-    name = f"{kind.name} with a Makefile" if kind.name else "something with a Makefile"
-    return _Kind(
-        name,
-        () if not kind.name else kind.setup,
-        (("all", "make test"),),
-        kind.build,
-        kind.reload,
-        kind.exclude,
-    )
 
 
 def _python(files: frozenset[str]) -> _Kind:
@@ -173,8 +182,11 @@ def _python(files: frozenset[str]) -> _Kind:
         wanted = "-r requirements.txt" if "requirements.txt" in files else "-e ."
         setup = ("python3 -m venv .venv", f".venv/bin/pip install --quiet pytest {wanted}")
     if "manage.py" in files:
-        return _Kind("Django", setup, (("unit", ".venv/bin/python manage.py test"),), exclude=(".venv/**",))
-    return _Kind("Python", setup, (("unit", ".venv/bin/python -m pytest"),), exclude=(".venv/**",))
+        name, test = "Django", ".venv/bin/python manage.py test"
+    else:
+        name, test = "Python", ".venv/bin/python -m pytest"
+    prepare = " && ".join(setup).replace("pytest ", "")
+    return _Kind(name, setup, (("unit", test),), exclude=(".venv/**",), prepare=prepare)
 
 
 def _node(files: frozenset[str]) -> _Kind:
@@ -261,7 +273,7 @@ fleet:
   ssh:
     user: deploy                  # <- a login that may write below the root
   hooks:
-    # What makes the new release serve. `leuko check --hosts` prints the sudoers lines for it.
+{prepare}    # What makes the new release serve. `leuko check --hosts` prints the sudoers lines for it.
     reload: {reload}
     stop: {stop}
   # A host that does not answer this after its reload is taken back at once.

@@ -98,7 +98,8 @@ def _check_release(release: Release, path: Path, notes: Notes) -> None:
     for at, entry in linked:
         if outside(entry) or PurePosixPath(entry).parts[0] in (".git", ".leuko"):
             notes.say(at, "C040", f'should be a path inside the release, not "{entry}"')
-    for (_, one), (at, other) in combinations(linked, 2):
+    inside = [(at, entry) for at, entry in linked if not outside(entry)]
+    for (_, one), (at, other) in combinations(inside, 2):
         first, second = PurePosixPath(one), PurePosixPath(other)
         if first == second:
             notes.say(at, "C041", f'"{other}" stands twice', "Keep one of the two.")
