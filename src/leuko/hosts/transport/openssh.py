@@ -25,6 +25,8 @@ from leuko.hosts.transport.words import command_line
 READY = b"leuko: connected"
 KEPT = ("HOME", "USER", "LOGNAME", "SSH_AUTH_SOCK", "SSH_SK_PROVIDER", "KRB5CCNAME", "XDG_RUNTIME_DIR")
 """What ssh needs of the controller's environment: agent, tickets, home."""
+STRICT = ("StrictHostKeyChecking yes", "NoHostAuthenticationForLocalhost no", "BatchMode yes")
+"""First of all lines, so that neither options nor anybody's ssh_config can say otherwise."""
 FAILED = 255
 """ssh's own exit status when it failed; a program's, too, if it likes, and when a signal ended that."""
 
@@ -51,7 +53,7 @@ def session_argv(socket: str, host: str, argv: Sequence[str]) -> list[str]:
 def config_text(address: Address, *, keepalive: float, keepalive_count: int, files: Sequence[str]) -> str:
     """One ssh_config for target and jump hosts. The first value wins, so the user's own files come last."""
     jumps = settings.hops(address, address.jump)
-    lines = [f"Host {_pattern(address, address.host)}", *settings.target_lines(address)]
+    lines = [*STRICT, f"Host {_pattern(address, address.host)}", *settings.target_lines(address)]
     if jumps:
         lines.append("ProxyJump " + ",".join(_jump(hop) for hop in jumps))
     for hop in jumps:
@@ -59,9 +61,6 @@ def config_text(address: Address, *, keepalive: float, keepalive_count: int, fil
         lines += [f"Host {_pattern(address, hop.host)}", *keys]
     lines += [
         "Host *",
-        "BatchMode yes",
-        "StrictHostKeyChecking yes",
-        "NoHostAuthenticationForLocalhost no",
         f"ConnectTimeout {max(1, round(address.connect_timeout))}",
         f"ServerAliveInterval {max(1, round(keepalive))}",
         f"ServerAliveCountMax {keepalive_count}",
