@@ -161,7 +161,9 @@ class RemoteFleet:
         return connect
 
     def _address(self, host: Host) -> Address:
-        return address_of(self._known()[host.name])
+        address = address_of(self._known()[host.name])
+        # hosts on this very machine share its address, but not their turns
+        return replace(address, host=host.name) if address.driver == "local" else address
 
     def _place(self, host: Host) -> Place:
         reach = self._known().get(host.name)
