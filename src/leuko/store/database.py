@@ -103,21 +103,29 @@ def _sqlite(url: URL, *, write: bool) -> AsyncEngine:
     )
 
     @event.listens_for(engine.sync_engine, "connect")
-    def _prepare(connection: Any, _record: Any) -> None:
-        connection.isolation_level = None  # the driver begins nothing by itself
-        cursor = connection.cursor()
-        # FULL: a sequence number that went out to a host must not be forgotten by a power cut
-        for pragma in ("journal_mode=WAL", "synchronous=FULL", f"busy_timeout={BUSY_MS}", "foreign_keys=ON"):
-            cursor.execute(f"PRAGMA {pragma}")
-        if not write:
-            cursor.execute("PRAGMA query_only=ON")
-        cursor.close()
+    def _connected(connection: Any, _record: Any) -> None:
+        try:
+            _prepare(connection, write=write)
+        except BaseException:
+            connection.close()  # the pool would forget it, and its thread would never end
+            raise
 
     @event.listens_for(engine.sync_engine, "begin")
     def _begin(connection: Connection) -> None:
         connection.exec_driver_sql("BEGIN IMMEDIATE" if write else "BEGIN")
 
     return engine
+
+
+def _prepare(connection: Any, *, write: bool) -> None:
+    connection.isolation_level = None  # the driver begins nothing by itself
+    cursor = connection.cursor()
+    # FULL: a sequence number that went out to a host must not be forgotten by a power cut
+    for pragma in ("journal_mode=WAL", "synchronous=FULL", f"busy_timeout={BUSY_MS}", "foreign_keys=ON"):
+        cursor.execute(f"PRAGMA {pragma}")
+    if not write:
+        cursor.execute("PRAGMA query_only=ON")
+    cursor.close()
 
 
 def _postgresql(url: URL) -> Database:

@@ -41,6 +41,7 @@ class Readings:
         self._folder = folder
         self._thread = ThreadPoolExecutor(1, thread_name_prefix="leuko-readings")
         self._files: dict[date, DayFile] = {}
+        self._closed = False
         self.complaints: list[str] = []
 
     async def write(
@@ -90,9 +91,11 @@ class Readings:
                 await self._run(_remove, path)
 
     async def close(self) -> None:
-        """Closes the files."""
-        await self._run(self._close)
-        self._thread.shutdown(wait=False)
+        """Closes the files. Again is no harm."""
+        if not self._closed:
+            self._closed = True
+            await self._run(self._close)
+            self._thread.shutdown(wait=False)
 
     async def _run(self, work: Callable[..., T], *arguments: object) -> T:
         return await asyncio.get_running_loop().run_in_executor(self._thread, work, *arguments)
