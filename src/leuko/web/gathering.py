@@ -1,0 +1,123 @@
+"""Reads the facts: every query is bounded, whatever the age of the store."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from datetime import datetime
+
+from leuko.domain.build import Build, BuildState
+from leuko.domain.line import Line
+from leuko.domain.push import Push
+from leuko.store.changes import Landed
+from leuko.store.events import Event
+from leuko.store.store import Store
+from leuko.web.facts import BuildFacts, Facts, PushFacts, SourceTrouble, Wait
+from leuko.web.outputs import Outputs
+
+CHANGES = 12
+PUSHES = 40
+LOCKS = 100
+
+
+async def gather(store: Store, line: Line, now: datetime, outputs: Outputs | None = None) -> Facts:
+    """The line as it stands."""
+    event = await store.events.last_number(line)  # first: what happens from here on brings a new look
+    changes = await store.changes.recent(line, limit=CHANGES, concerning=True)
+    unfinished = await store.builds.unfinished(line)
+    active = await store.pushes.active(line)
+    stuck = await store.pushes.stuck(line)
+    return Facts(
+        line=line,
+        now=now,
+        lease=await store.leases.get(line),
+        locks=tuple(await store.locks.held(line, None, now)),
+        live=await store.pushes.live(line),
+        active=await push_facts(store, line, active) if active else None,
+        pending=await store.pushes.pending(line),
+        stuck=tuple([await push_facts(store, line, push) for push in stuck[:5]]),
+        pushes=tuple(await store.pushes.recent(line, limit=PUSHES)),
+        changes=tuple(changes),
+        builds=await _builds(store, line, changes, unfinished, outputs),
+        waits=_waits(await store.events.latest(line, kind="wait", limit=20)),
+        troubles=_troubles(await store.events.latest(line, kind="source", limit=200)),
+        hosts=tuple(await store.hosts.all(line)),
+        event=event,
+    )
+
+
+async def push_facts(store: Store, line: Line, push: Push) -> PushFacts:
+    """One push with its rows."""
+    taken = await store.locks.recent(line, limit=LOCKS)
+    return PushFacts(
+        push,
+        await store.pushes.plan(line, push.number),
+        tuple(await store.hosts.progress(line, push.number)),
+        await store.findings.latest(line, push.number),
+        tuple(lock for lock in taken if lock.push == push.number),
+    )
+
+
+async def build_facts(store: Store, line: Line, build: Build, outputs: Outputs | None = None) -> BuildFacts:
+    """One build, what is done of it, and the end of what its failed command printed."""
+    steps = await store.builds.steps(line, build.id)
+    times = await store.builds.times(line, build.id)
+    told = await store.events.latest(line, subject=f"build {build.id}", limit=20)
+    newest = {key: event.data[key] for event in reversed(told) for key in ("of", "step") if key in event.data}
+    facts = BuildFacts(
+        build,
+        tuple(steps),
+        times[0],
+        times[1],
+        of=newest["of"] if isinstance(newest.get("of"), int) else None,
+        doing=str(newest.get("step") or "") if build.state is BuildState.RUNNING else "",
+    )
+    failed = facts.failed
+    if failed is None or outputs is None or build.state is not BuildState.FAILED:
+        return facts
+    tail = await outputs.tail(failed.output, 6)
+    return BuildFacts(facts.build, facts.steps, facts.started_at, facts.ended_at, facts.of, "", tail)
+
+
+async def _builds(
+    store: Store, line: Line, changes: Sequence[Landed], unfinished: Sequence[Build], outputs: Outputs | None
+) -> dict[int, BuildFacts]:
+    wanted = {build.id: build for build in unfinished[:5]}
+    for number in [change.build for change in changes if change.build is not None][:5]:
+        if number not in wanted:
+            found = await store.builds.get(line, number)
+            if found is not None:
+                wanted[number] = found
+    return {number: await build_facts(store, line, build, outputs) for number, build in wanted.items()}
+
+
+def _waits(events: Sequence[Event]) -> dict[str, Wait]:
+    """The newest of each subject; one without a reason ends the waiting."""
+    found: dict[str, Wait] = {}
+    for event in events:
+        if event.subject not in found:
+            until = event.data.get("until")
+            found[event.subject] = Wait(str(event.data.get("why") or ""), event.at, _time(until))
+    return {subject: wait for subject, wait in found.items() if wait.why}
+
+
+def _troubles(events: Sequence[Event]) -> tuple[SourceTrouble, ...]:
+    """The newest news of each source, where it is bad."""
+    seen: set[str] = set()
+    found: list[SourceTrouble] = []
+    for event in events:
+        why = str(event.data.get("why") or "")
+        if event.subject not in seen and why:
+            hosts = event.data.get("hosts") or ()
+            found.append(SourceTrouble(event.subject, why, event.at, tuple(str(host) for host in hosts)))
+        seen.add(event.subject)
+    return tuple(found)
+
+
+def _time(value: object) -> datetime | None:
+    if not isinstance(value, str):
+        return None
+    try:
+        moment = datetime.fromisoformat(value)
+    except ValueError:
+        return None
+    return moment if moment.tzinfo else None

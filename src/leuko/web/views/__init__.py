@@ -1,0 +1,1 @@
+"""What pages, API and terminal show, computed from stored rows alone. One module a noun."""
