@@ -131,10 +131,10 @@ class Readings:
             file.close()
         return self._complain(day_path(self._folder, day), error)
 
-    def _complain(self, path: Path, error: Exception) -> str:
+    def _complain(self, path: Path, error: StoreDamaged) -> str:
         kept_as = set_aside(path)
-        sentence = f"{path.name} was damaged and is set aside as {kept_as.name}: {error}"
-        log.error("readings.damaged", file=path.name, set_aside=kept_as.name, error=str(error))
+        sentence = f"{path.name} was damaged and is set aside as {kept_as.name}: {error.rule}"
+        log.error("readings.damaged", file=path.name, set_aside=kept_as.name, error=error.rule)
         self.complaints.append(sentence)
         return sentence
 
@@ -252,7 +252,7 @@ class Readings:
                         (to_micros(_begin(day)) // minute, self._day_minutes(day, line, gauge, wanted))
                     )
                 except StoreDamaged as error:
-                    missing.append(str(error))
+                    missing.append(error.rule)
         order = tuple(
             hosts
             if hosts is not None
