@@ -141,8 +141,22 @@ async def test_tries_come_ever_more_slowly_with_jitter_and_a_bound(pool, gate, c
     asked = asyncio.create_task(pool.connection(A))
     await clock.move()
     await asked
+    clock.time += timedelta(seconds=11)
     await gate.made[-1].close()
     assert (await pool.connection(A)).alive  # after a good one the first try comes at once
+
+
+async def test_a_host_that_flaps_is_asked_ever_more_slowly(pool, gate, clock):
+    pauses = []
+    for _ in range(4):
+        before = clock.now()
+        asked = asyncio.create_task(pool.connection(A))
+        if gate.made:
+            await clock.move()
+            pauses.append((clock.now() - before).total_seconds())
+        await asked
+        await gate.made[-1].close()
+    assert 0.5 <= pauses[0] <= 1 <= pauses[1] <= 2 <= pauses[2] <= 4
 
 
 async def test_a_dropped_login_is_tried_once_more(pool, gate, clock):
@@ -232,6 +246,26 @@ async def test_no_more_than_so_many_connect_at_once(gate, clock):
     gate.gate.set()
     await asyncio.gather(*asked)
     assert gate.most == 3
+    await pool.close()
+
+
+async def test_hosts_that_failed_before_leave_places_for_others(gate, clock):
+    pool = HostPool(gate, clock, random.Random(1), connecting=4)
+    dead = [Address(f"dead{n}") for n in range(9)]
+    gate.down = {address.host: refusals.refused(address) for address in dead}
+    await asyncio.gather(*(pool.connection(address) for address in dead), return_exceptions=True)
+    gate.gate.clear()
+    gate.tries.clear()
+    again = [asyncio.create_task(pool.connection(address)) for address in dead]
+    for _ in dead:
+        await clock.move()
+    well = asyncio.create_task(pool.connection(A))
+    while "a" not in gate.tries:
+        await asyncio.sleep(0)
+    assert gate.now == 3
+    gate.gate.set()
+    assert (await well).alive
+    await asyncio.gather(*again, return_exceptions=True)
     await pool.close()
 
 

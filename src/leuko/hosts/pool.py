@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import AsyncIterator, Sequence
-from contextlib import asynccontextmanager, suppress
+from contextlib import asynccontextmanager, nullcontext
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 from random import Random
@@ -15,6 +15,8 @@ from leuko.hosts.port import Address, Channel, Connection, Transport, Unreachabl
 from leuko.hosts.transport.refusals import RESET
 
 Lane = Literal["orders", "readings", "abort"]
+SETTLED = timedelta(seconds=10)
+"""A connection that dies sooner counts as a failure, so that a host that flaps is asked ever more slowly."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -60,6 +62,8 @@ class HostPool:
         self._clock = clock
         self._random = random
         self._starts = asyncio.Semaphore(connecting)
+        self._retries = asyncio.Semaphore(max(1, connecting // 2))
+        """Hosts that failed before take half of the places at most: a dead rack delays nobody else."""
         self._sessions = sessions
         self._first_pause = first_pause
         self._longest_pause = longest_pause
@@ -79,6 +83,7 @@ class HostPool:
             return entry.connection
         if entry.connecting is None:
             entry.connecting = asyncio.create_task(self._connect(entry), name=f"connect {address.host}")
+            entry.connecting.add_done_callback(_seen)
         try:
             return await asyncio.shield(entry.connecting)
         except asyncio.CancelledError:
@@ -105,7 +110,7 @@ class HostPool:
         return _Turn(channel, turn)
 
     def state(self) -> list[HostState]:
-        """Every address asked for so far."""
+        """Every address asked for so far. Called on the event loop."""
         for entry in self._entries.values():
             self._notice_loss(entry)
         return [
@@ -116,11 +121,10 @@ class HostPool:
     async def close(self) -> None:
         """Ends every connection; nothing can be started afterwards."""
         self._closed = True
-        for entry in self._entries.values():
-            if entry.connecting is not None:
-                entry.connecting.cancel()
-                with suppress(asyncio.CancelledError, Unreachable):
-                    await entry.connecting
+        connecting = [e.connecting for e in self._entries.values() if e.connecting is not None]
+        for task in connecting:
+            task.cancel()
+        await asyncio.gather(*connecting, return_exceptions=True)
         living = [e.connection for e in self._entries.values() if e.connection is not None]
         farewells = [task for e in self._entries.values() for task in e.farewells]
         await asyncio.gather(*(c.close() for c in living), *farewells, return_exceptions=True)
@@ -139,10 +143,15 @@ class HostPool:
         lost = entry.connection
         if lost is None or lost.alive:
             return
+        now = self._clock.now()
+        lived = now - entry.connected_since if entry.connected_since else timedelta(0)
         entry.connection = None
         entry.connected_since = None
-        entry.failing_since = self._clock.now()
+        entry.failing_since = now
         entry.last_error = "the connection was lost"
+        entry.failures = 0 if lived > SETTLED else entry.failures
+        if lived <= SETTLED:
+            self._put_off(entry)
         task = asyncio.create_task(lost.close())
         entry.farewells.add(task)
         task.add_done_callback(entry.farewells.discard)
@@ -150,7 +159,8 @@ class HostPool:
     async def _connect(self, entry: _Entry) -> Connection:
         try:
             await self._await_turn(entry)
-            made = await self._reach(entry.address)
+            async with self._retries if entry.failures else nullcontext():
+                made = await self._reach(entry.address)
         except Unreachable as error:
             self._note_failure(entry, error)
             raise
@@ -159,7 +169,6 @@ class HostPool:
         entry.connection = made
         entry.connected_since = self._clock.now()
         entry.failing_since = entry.next_try = None
-        entry.failures = 0
         return made
 
     async def _reach(self, address: Address) -> Connection:
@@ -182,9 +191,12 @@ class HostPool:
         now = self._clock.now()
         entry.failing_since = entry.failing_since or now
         entry.last_error = str(error)
+        self._put_off(entry)
+
+    def _put_off(self, entry: _Entry) -> None:
         pause = min(self._longest_pause, self._first_pause * 2.0**entry.failures)
         entry.failures = min(entry.failures + 1, 32)
-        entry.next_try = now + timedelta(seconds=pause * self._random.uniform(0.5, 1.0))
+        entry.next_try = self._clock.now() + timedelta(seconds=pause * self._random.uniform(0.5, 1.0))
 
 
 class _Turn:
@@ -221,3 +233,9 @@ class _Turn:
             await self._channel.close()
         finally:
             self._give_back()
+
+
+def _seen(task: asyncio.Task[Connection]) -> None:
+    """Everybody who asked may have given up: then the failure is in `state`, and no warning is due."""
+    if not task.cancelled():
+        task.exception()

@@ -163,6 +163,23 @@ async def test_jump_hosts(transport, fleet, count):
     await connection.close()
 
 
+async def test_many_hosts_behind_one_jump_host_need_one_login_there(sockets):
+    with sshd_fleet(12, network="127.9.4", settings=["MaxStartups 2:100:3"]) as own:
+        jump_host, *targets = own.hosts
+        jump = (f"{jump_host.address.user}@{jump_host.address.host}:{jump_host.address.port}",)
+        native = make("native", sockets)
+        found = await asyncio.gather(*(native.connect(replace(h.address, jump=jump)) for h in targets))
+        assert jump_host.log().count("Accepted publickey") == 1
+        await found[0].close()
+        assert (await finish(await found[1].start(["echo", "hi"])))[1] == [b"hi"]
+        jump_host.cut()
+        await until(lambda: not any(connection.alive for connection in found))
+        again = await native.connect(replace(targets[0].address, jump=jump))
+        assert again.alive
+        await asyncio.gather(*(connection.close() for connection in [again, *found]))
+        await until(lambda: not jump_host.children())
+
+
 async def test_a_jump_host_that_is_away(transport, fleet):
     error = await failure(transport, replace(fleet.addresses[0], jump=("127.9.0.2:1",)))
     assert error.code in {"T001", "T007"}

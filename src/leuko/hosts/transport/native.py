@@ -6,16 +6,17 @@ import asyncio
 import getpass
 import os
 import tempfile
-from collections.abc import Sequence
+from collections.abc import Awaitable, Callable, Sequence
 from contextlib import suppress
 from pathlib import Path
-from typing import cast
+from typing import Any, cast
 
 import asyncssh
 from asyncssh.config import SSHClientConfig
 
 from leuko.hosts.port import Address, Channel, Connection, Unreachable
 from leuko.hosts.transport import refusals, settings
+from leuko.hosts.transport.jumps import Hops
 from leuko.hosts.transport.native_channel import NativeChannel, Session
 from leuko.hosts.transport.native_reasons import Attempt, Client, explained
 from leuko.hosts.transport.trust import KnownHosts
@@ -46,44 +47,57 @@ class NativeTransport:
         self._linger = linger
         self._config_files = config_files
         self._known = KnownHosts()
+        self._hops = Hops(self._reach_hop)
 
     async def connect(self, address: Address) -> Connection:
         """Connects through all jump hosts, within the address's time."""
-        made: list[NativeConnection] = []
+        via: tuple[Address, ...] = ()
         try:
             async with asyncio.timeout(address.connect_timeout):
-                return await self._reach(address, made, 0)
-        except BaseException as error:
-            for connection in reversed(made):
-                await connection.close()
-            if isinstance(error, TimeoutError):
-                way = f" (by way of {refusals.place(made[-1].address)})" if made else ""
-                raise refusals.timed_out(address, way) from error
-            raise
+                via = await self._chain(address, 0)
+                return await self._reach(address, via)
+        except TimeoutError as error:
+            way = f" (by way of {refusals.place(via[-1])})" if via else ""
+            raise refusals.timed_out(address, way) from error
 
-    async def _reach(self, address: Address, made: list[NativeConnection], depth: int) -> NativeConnection:
-        with tempfile.TemporaryDirectory(prefix="leuko-ssh-") as folder:
-            files = self._files(address, Path(folder))
-            config = await _read_config(address, files)
-            jumps = settings.hops(address, address.jump or _proxy_jump(config))
-            for hop in [] if depth > DEEPEST else jumps:
-                if (hop.host, hop.port) == (address.host, address.port):
-                    continue  # `Host *` with a ProxyJump names the jump host's own way too
-                try:
-                    await self._reach_hop(hop, made, depth)
-                except Unreachable as error:
-                    error.where = f"{refusals.place(address)} by way of {error.where}"
-                    raise Unreachable(
-                        error.rule, where=error.where, way_out=error.way_out, code=error.code
-                    ) from error
-            via = made[-1] if made else None
-            connection = await self._login(address, config, files, via)
-        connection.over = made[:]
+    async def _chain(self, address: Address, depth: int) -> tuple[Address, ...]:
+        """Its jump hosts. The first may have its own in ssh_config; the next are reached through it."""
+        jumps = address.jump
+        if not jumps:
+            with tempfile.TemporaryDirectory(prefix="leuko-ssh-") as folder:
+                config = await _read_config(address, self._files(address, Path(folder)))
+                jumps = tuple(_proxy_jump(config))
+        hops = settings.hops(address, jumps)
+        # `Host *` with a ProxyJump names the jump host's own way too
+        if not hops or depth > DEEPEST or (hops[0].host, hops[0].port) == (address.host, address.port):
+            return ()
+        return (*await self._chain(hops[0], depth + 1), *hops)
+
+    async def _reach(self, address: Address, via: tuple[Address, ...]) -> NativeConnection:
+        try:
+            hop, give_back = await self._hops.take(via) if via else (None, None)
+        except Unreachable as error:
+            where = f"{refusals.place(address)} by way of {error.where}"
+            raise Unreachable(error.rule, where=where, way_out=error.way_out, code=error.code) from error
+        try:
+            with tempfile.TemporaryDirectory(prefix="leuko-ssh-") as folder:
+                files = self._files(address, Path(folder))
+                config = await _read_config(address, files)
+                connection = await self._login(address, config, files, hop)
+        except BaseException:
+            if give_back is not None:
+                await give_back()
+            raise
+        connection.give_back = give_back
         return connection
 
-    async def _reach_hop(self, hop: Address, made: list[NativeConnection], depth: int) -> None:
-        """The first hop may have jump hosts of its own in ssh_config; the next are reached through it."""
-        made.append(await self._reach(hop, made, DEEPEST if made else depth + 1))
+    async def _reach_hop(self, chain: tuple[Address, ...]) -> NativeConnection:
+        *via, hop = chain
+        try:
+            async with asyncio.timeout(hop.connect_timeout):
+                return await self._reach(hop, tuple(via))
+        except TimeoutError as error:
+            raise refusals.timed_out(hop) from error
 
     def _files(self, address: Address, folder: Path) -> list[str]:
         own = folder / "config"
@@ -124,14 +138,15 @@ class NativeTransport:
 
 
 class NativeConnection:
-    """A connection of asyncssh's, and the connections to jump hosts below it."""
+    """A connection of asyncssh's."""
 
     def __init__(
         self, address: Address, raw: asyncssh.SSHClientConnection, client: Client, linger: float
     ) -> None:
         self.address = address
         self.raw = raw
-        self.over: list[NativeConnection] = []
+        self.give_back: Callable[[], Awaitable[None]] | None = None
+        """Lets go of the jump host below."""
         self._client = client
         self._linger = linger
 
@@ -145,8 +160,8 @@ class NativeConnection:
         if not self.alive:
             raise refusals.lost(self.address, self._client.reason)
         session = Session(self._linger, f"{argv[0]} on {refusals.place(self.address)}")
-        try:
-            channel, _ = await self.raw.create_session(
+        opening = asyncio.ensure_future(
+            self.raw.create_session(
                 lambda: session,
                 command_line(argv),
                 env={"LANG": "C.UTF-8"},
@@ -156,6 +171,12 @@ class NativeConnection:
                 encoding=None,
                 window=WINDOW,
             )
+        )
+        try:
+            channel, _ = await asyncio.shield(opening)
+        except asyncio.CancelledError:
+            opening.add_done_callback(_abort_late)  # asyncssh would leave it open, and the host counts it
+            raise
         except asyncssh.ChannelOpenError as error:
             if self.alive:
                 raise refusals.no_channel(self.address, error.reason) from error
@@ -165,12 +186,18 @@ class NativeConnection:
         return NativeChannel(channel, session)
 
     async def close(self) -> None:
-        """Ends the connection, then those it went through."""
+        """Ends the connection; the last one through a jump host ends that one's, too."""
         self.raw.abort()
         with suppress(OSError, asyncssh.Error):
             await self.raw.wait_closed()
-        for hop in reversed(self.over):
-            await hop.close()
+        give_back, self.give_back = self.give_back, None
+        if give_back is not None:
+            await give_back()
+
+
+def _abort_late(opening: asyncio.Future[Any]) -> None:
+    if not opening.cancelled() and opening.exception() is None:
+        opening.result()[0].abort()
 
 
 async def _read_config(address: Address, files: list[str]) -> SSHClientConfig:
