@@ -43,7 +43,12 @@ def test_hosts_in_the_order_of_the_file():
 
 def test_how_each_is_reached():
     reach = addresses(parse(TEXT).configuration)
-    common = {"identity": "/k", "jump": ("j@jump",), "options": (("Compression", "yes"),), "driver": "openssh"}
+    common = {
+        "identity": "/k",
+        "jump": ("j@jump",),
+        "options": (("Compression", "yes"),),
+        "driver": "openssh",
+    }
     assert reach["big"] == Reach("10.0.0.9", 2222, "ops", root="/data", **common)
     assert reach["db1"] == Reach("db1", 22, "deploy", root="/srv", **common)
 
@@ -78,11 +83,16 @@ def test_phases_and_their_ticks():
 def test_a_component_differs_only_in_what_it_says():
     configuration = parse(TEXT).configuration
     assert list(components(configuration)) == ["web", "jobs"]
-    assert [(release_of(configuration, name).build, release_of(configuration, name).path) for name in ("web", "jobs")] == [
+    assert [
+        (release_of(configuration, name).build, release_of(configuration, name).path)
+        for name in ("web", "jobs")
+    ] == [
         ("make", "dist"),
         ("make", "jobs"),
     ]
-    assert list(components(parse("application: a\nrepository: /x\nfleet: {roles: {w: [a, b]}}\n").configuration)) == ["app"]
+    assert list(
+        components(parse("application: a\nrepository: /x\nfleet: {roles: {w: [a, b]}}\n").configuration)
+    ) == ["app"]
 
 
 WITH = """\
@@ -112,7 +122,10 @@ def test_hosts_of_an_inventory_follow():
     [
         (None, "the inventory was not read [C060]"),
         ("[webservers]\na\n", 'the inventory has no host in a group "caches" [C062]'),
-        ("[webservers]\na\n[caches]\na\n", 'the host "a" is in caches and webservers, which are different roles [C062]'),
+        (
+            "[webservers]\na\n[caches]\na\n",
+            'the host "a" is in caches and webservers, which are different roles [C062]',
+        ),
         ("[webservers]\nfirst\n[caches]\nb\n", 'the host "first" is listed twice [C032]'),
     ],
 )

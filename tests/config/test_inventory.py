@@ -19,7 +19,7 @@ mail.example.com
 10.0.0.5:2222
 
 [web servers]
-odd.example.com ; a comment
+odd.example.com # a comment
 [webservers]
 www[01:03].example.com  ansible_user=deploy   # three
 www04.example.com ansible_host=10.0.3.4 note="two words"
@@ -58,7 +58,9 @@ all:
               fast: true
 """
 LIST = {
-    "_meta": {"hostvars": {"www04.example.com": {"ansible_host": "10.0.3.4", "ansible_port": 24, "deep": {"a": 1}}}},
+    "_meta": {
+        "hostvars": {"www04.example.com": {"ansible_host": "10.0.3.4", "ansible_port": 24, "deep": {"a": 1}}}
+    },
     "all": {"children": ["europe", "ungrouped"], "vars": {"ansible_port": 23}},
     "europe": {"children": ["webservers"], "vars": {"region": "eu-west"}},
     "webservers": {"hosts": ["www01.example.com", "www04.example.com"]},
@@ -78,7 +80,10 @@ def test_ini():
         ("odd.example.com", "", 23, "", ("web servers", "all"), {}),
         *((f"www0{n}.example.com", "", 23, "deploy", web, {"region": "eu-www"}) for n in (1, 2, 3)),
         ("www04.example.com", "10.0.3.4", 23, "", web, {"region": "eu-www", "note": "two words"}),
-        *((f"db-{x}.example.com", "", 2200, "", ("dbservers", "europe", "all"), {"region": "eu-west"}) for x in "ab"),
+        *(
+            (f"db-{x}.example.com", "", 2200, "", ("dbservers", "europe", "all"), {"region": "eu-west"})
+            for x in "ab"
+        ),
     ]
 
 
@@ -100,7 +105,14 @@ def test_json():
     ]
 
 
-@pytest.mark.parametrize("text", ["a.example.com\nb.example.com\n", "\ufeffa.example.com\r\nb.example.com\r\n", "\n# x\na.example.com\n\n  b.example.com"])
+@pytest.mark.parametrize(
+    "text",
+    [
+        "a.example.com\nb.example.com\n",
+        "\ufeffa.example.com\r\nb.example.com\r\n",
+        "\n# x\na.example.com\n\n  b.example.com",
+    ],
+)
 def test_a_plain_list(text):
     assert [machine.name for machine in machines(text)] == ["a.example.com", "b.example.com"]
     assert {machine.groups for machine in machines(text)} == {("ungrouped", "all")}
@@ -116,17 +128,32 @@ def test_groups_that_contain_each_other_end():
 
 
 REFUSED = {
-    "a variable without value": ("[a]\nx y\n", 'inventory:2: should be "name=value" after the host, not "y" [C060]'),
+    "a variable without value": (
+        "[a]\nx y\n",
+        'inventory:2: should be "name=value" after the host, not "y" [C060]',
+    ),
     "a section of no kind": ("[a:b]\n", 'inventory:1: has a section of kind "b" [C060]'),
     "a quote left open": ("x a='b\n", "inventory:1: has a quote that is not closed [C060]"),
-    "a port that is none": ("x ansible_port=ssh\n", 'inventory x: has ansible_port "ssh", which is no port [C060]'),
+    "a port that is none": (
+        "x ansible_port=ssh\n",
+        'inventory x: has ansible_port "ssh", which is no port [C060]',
+    ),
     "a range backwards": ("w[9:1]\n", "inventory:1: the range [9:1] runs backwards [C060]"),
     "an option of ssh's": ("-oProxyCommand=x\n", 'inventory:1: "-oProxyCommand=x" is not a host name [C060]'),
     "a shell": ("a;reboot\n", 'inventory:1: "a;reboot" is not a host name [C060]'),
-    "JSON left open": ('{"a": ', "inventory: is not valid JSON: Expecting value: line 1 column 7 (char 6) [C060]"),
+    "JSON left open": (
+        '{"a": ',
+        "inventory: is not valid JSON: Expecting value: line 1 column 7 (char 6) [C060]",
+    ),
     "JSON of another shape": ('{"a": 5}', 'inventory a: should have a list of names as "hosts" [C060]'),
-    "YAML of another shape": ("all:\n  hosts:\n    - a\n", "inventory all.hosts: should be keys and values [C060]"),
-    "YAML with a tab": ("all:\n\thosts:\n", "inventory:2:1: is indented with a tab, which YAML does not allow [C060]"),
+    "YAML of another shape": (
+        "all:\n  hosts:\n    - a\n",
+        "inventory all.hosts: should be keys and values [C060]",
+    ),
+    "YAML with a tab": (
+        "all:\n\thosts:\n",
+        "inventory:2:1: is indented with a tab, which YAML does not allow [C060]",
+    ),
     "a key that is none": ("all:\n  host: {}\n", 'inventory all: has the key "host" [C060]'),
     "variables that are none": ("[a:vars]\nx\n", 'inventory:2: should be "name=value", not "x" [C060]'),
 }
@@ -198,7 +225,10 @@ FAILING = {
     "no such program": ("[no-such-program-anywhere]", "could not be started: No such file or directory"),
     "a failure": ("[sh, -c, 'echo one >&2; echo no route >&2; exit 3']", "ended with 3: no route"),
     "a quiet failure": ("['false']", "ended with 1: it printed no error"),
-    "no text": (f"[{sys.executable}, -c, 'import sys; sys.stdout.buffer.write(bytes([255]))']", "is not UTF-8 text"),
+    "no text": (
+        f"[{sys.executable}, -c, 'import sys; sys.stdout.buffer.write(bytes([255]))']",
+        "is not UTF-8 text",
+    ),
 }
 
 
@@ -211,7 +241,9 @@ async def test_a_command_that_fails_says_how(name, tmp_path):
 
 async def test_a_command_that_hangs_is_ended(tmp_path):
     assert COMMAND_SECONDS == 30.0
-    reading = asyncio.create_task(read_inventory(configured("command: [sh, -c, 'echo $$ > pid; exec sleep 1000']"), tmp_path))
+    reading = asyncio.create_task(
+        read_inventory(configured("command: [sh, -c, 'echo $$ > pid; exec sleep 1000']"), tmp_path)
+    )
     pid = tmp_path / "pid"
     async with asyncio.timeout(20):
         while not (pid.exists() and pid.read_text().strip()):

@@ -24,7 +24,9 @@ def refused(text: str | bytes) -> list[str]:
 CASES = {
     "a duration with a space and a word": (
         START + FLEET + "push:\n  held_timeout: 5 minutes\n",
-        ['leuko.yml:7:17 push.held_timeout: should be a duration such as "30s", "5m" or "1h", not "5 minutes" [C012]'],
+        [
+            'leuko.yml:7:17 push.held_timeout: should be a duration such as "30s", "5m" or "1h", not "5 minutes" [C012]'
+        ],
     ),
     "a share over everything": (
         START + FLEET + "push:\n  phases:\n    - hosts: 120%\n",
@@ -40,7 +42,10 @@ CASES = {
             '"12 ticks", or a duration such as "1m", not 0 [C014]'
         ],
     ),
-    "an unknown key": (START + FLEET + "gagues: {}\n", ["leuko.yml:6:1 gagues: is not a key that Leuko knows [C009]"]),
+    "an unknown key": (
+        START + FLEET + "gagues: {}\n",
+        ["leuko.yml:6:1 gagues: is not a key that Leuko knows [C009]"],
+    ),
     "a key twice": (
         START + "branch: a\nbranch: b\n" + FLEET,
         ["leuko.yml:4:1 branch: stands twice: first at leuko.yml:3:1 [C005]"],
@@ -50,7 +55,10 @@ CASES = {
         "application:\nrepository: /x\n" + FLEET,
         ["leuko.yml:1:1 application: is empty, and has to be given [C010]"],
     ),
-    "a gauge with nothing": (START + FLEET + "gauges:\n  errors:\n", ["leuko.yml:7:3 gauges.errors.kind: is missing [C010]"]),
+    "a gauge with nothing": (
+        START + FLEET + "gauges:\n  errors:\n",
+        ["leuko.yml:7:3 gauges.errors.kind: is missing [C010]"],
+    ),
     "a word that is not known": (
         START + FLEET + "notify:\n  on: [live, dead]\n",
         [
@@ -108,26 +116,42 @@ CASES = {
         "shop\n",
         ["leuko.yml:1:1: holds a single value at its top level, and should hold keys and values [C006]"],
     ),
-    "a tab": (START + "fleet:\n\troles: {}\n", ["leuko.yml:4:1: is indented with a tab, which YAML does not allow [C004]"]),
+    "a tab": (
+        START + "fleet:\n\troles: {}\n",
+        ["leuko.yml:4:1: is indented with a tab, which YAML does not allow [C004]"],
+    ),
     "a bracket left open": (
         START + "paths: [a\nbranch: b\n",
-        ["leuko.yml:4:7: is not valid YAML: expected ',' or ']', but got ':' (while parsing a flow sequence) [C004]"],
+        [
+            "leuko.yml:4:7: is not valid YAML: expected ',' or ']', but got ':' (while parsing a flow sequence) [C004]"
+        ],
     ),
     "a quote left open": (START + "branch: 'a\n", ["leuko.yml:4:1: ends inside a quoted text [C004]"]),
-    "a colon in text": (START + "branch: a: b\n", ["leuko.yml:3:10: has a colon where no value may begin [C004]"]),
+    "a colon in text": (
+        START + "branch: a: b\n",
+        ["leuko.yml:3:10: has a colon where no value may begin [C004]"],
+    ),
     "an at sign": (
         START + "branch: @a\n",
         ["leuko.yml:3:9: has a character here that no plain text may begin with [C004]"],
     ),
-    "an alias of nothing": (START + "branch: *a\n", ["leuko.yml:3:9: uses an alias that is not defined [C004]"]),
+    "an alias of nothing": (
+        START + "branch: *a\n",
+        ["leuko.yml:3:9: uses an alias that is not defined [C004]"],
+    ),
     "two documents": (START + "---\na: b\n", ["leuko.yml:3:1: holds more than one YAML document [C008]"]),
     "a template": (
         START + FLEET + "branch: {{ branch }}\n",
-        ["leuko.yml:6:1 branch: should be text, not keys and values [C011]", "leuko.yml:6:10 branch: has a key that is not text [C008]"],
+        [
+            "leuko.yml:6:1 branch: should be text, not keys and values [C011]",
+            "leuko.yml:6:10 branch: has a key that is not text [C008]",
+        ],
     ),
     "a Python object": (
         START + FLEET + 'branch: !!python/object/apply:os.system ["true"]\n',
-        ["leuko.yml:6:9 branch: has the tag !!python/object/apply:os.system, which Leuko does not read [C008]"],
+        [
+            "leuko.yml:6:9 branch: has the tag !!python/object/apply:os.system, which Leuko does not read [C008]"
+        ],
     ),
     "a tag of another tool": (
         START + FLEET + "branch: !vault abc\n",
@@ -138,14 +162,26 @@ CASES = {
         (START + "branch: für\n").encode("latin-1"),
         ["leuko.yml:3:10: is not UTF-8 text: byte 0xFC does not belong here [C002]"],
     ),
-    "a zero byte": (START + "branch: a\0b\n", ["leuko.yml:3:10: holds a character that no text file should (U+0000) [C002]"]),
-    "a bell": (START + "branch: \x07\n", ["leuko.yml:3:9: holds a character that no text file should (U+0007) [C002]"]),
+    "a zero byte": (
+        START + "branch: a\0b\n",
+        ["leuko.yml:3:10: holds a character that no text file should (U+0000) [C002]"],
+    ),
+    "a bell": (
+        START + "branch: \x07\n",
+        ["leuko.yml:3:9: holds a character that no text file should (U+0007) [C002]"],
+    ),
     "an alias in itself": (
         START + "paths: &a [*a]\n",
         ["leuko.yml:3:8: is nested more than 40 levels deep [C007]"],
     ),
-    "brackets without end": (START + "paths: " + "[" * 5000, ["leuko.yml:1:1: is nested too deeply to be a configuration [C007]"]),
-    "ten megabytes": ("#" * (10 << 20), ["leuko.yml:1:1: is 10.0 MiB large; a configuration may have 1 MiB [C003]"]),
+    "brackets without end": (
+        START + "paths: " + "[" * 5000,
+        ["leuko.yml:1:1: is nested too deeply to be a configuration [C007]"],
+    ),
+    "ten megabytes": (
+        "#" * (10 << 20),
+        ["leuko.yml:1:1: is 10.0 MiB large; a configuration may have 1 MiB [C003]"],
+    ),
 }
 
 
@@ -207,7 +243,9 @@ def test_a_merge_key_gives_way_to_what_is_written_beside_it():
 
 
 def test_numbers_where_text_belongs_keep_the_letters_that_were_written():
-    text = START + "fleet:\n  roles:\n    www:\n      - {name: a, vars: {PORT: 08080, RATE: 1.10}}\n      - b\n"
+    text = (
+        START + "fleet:\n  roles:\n    www:\n      - {name: a, vars: {PORT: 08080, RATE: 1.10}}\n      - b\n"
+    )
     assert parse(text).configuration.fleet.roles["www"].hosts[0].vars == {"PORT": "08080", "RATE": "1.10"}
 
 
@@ -224,7 +262,13 @@ def test_places_of_short_forms_and_of_what_was_not_written():
     loaded = parse(START + FLEET + "push:\n  phases:\n    - hosts: 100%\n      watch: 5m\n")
     assert {
         path: loaded.at(path)
-        for path in ("push.phases[0].watch", "push.phases[0].gate", "push.windows", "fleet.roles.www.hosts[1].name", "tick")
+        for path in (
+            "push.phases[0].watch",
+            "push.phases[0].gate",
+            "push.windows",
+            "fleet.roles.www.hosts[1].name",
+            "tick",
+        )
     } == {
         "push.phases[0].watch": "leuko.yml:9:14",
         "push.phases[0].gate": "leuko.yml:8:7",
@@ -242,7 +286,9 @@ def test_a_key_with_nothing_has_its_default():
 def test_an_environment_is_laid_over(tmp_path):
     base, over = tmp_path / "leuko.yml", tmp_path / "leuko.staging.yml"
     base.write_text(START + FLEET + "  hooks: {reload: r, stop: s}\nverify:\n  tests: {unit: u, web: w}\n")
-    over.write_text("fleet:\n  roles: {www: [s1, s2]}\n  hooks: {stop: null}\nverify:\n  tests:\n    web: null\n    more: m\n")
+    over.write_text(
+        "fleet:\n  roles: {www: [s1, s2]}\n  hooks: {stop: null}\nverify:\n  tests:\n    web: null\n    more: m\n"
+    )
     loaded = load(base, "staging")
     assert loaded.configuration.environment == "staging"
     assert loaded.files == (base, over)
@@ -260,13 +306,18 @@ def test_an_error_names_the_file_that_it_is_in(tmp_path):
     over.write_text("fleet:\n  kep: 3\n")
     with pytest.raises(ConfigurationInvalid) as caught:
         load(base)
-    assert [problem.where for problem in caught.value.problems] == [f"{over}:2:3 fleet.kep", f"{base}:6:7 tick"]
+    assert [problem.where for problem in caught.value.problems] == [
+        f"{over}:2:3 fleet.kep",
+        f"{base}:6:7 tick",
+    ]
 
 
 def test_an_environment_that_nothing_describes_is_refused(tmp_path):
     base = tmp_path / "leuko.yml"
     base.write_text(START + FLEET)
-    with pytest.raises(ConfigurationInvalid, match=r'is "production", and there is no leuko.staging.yml .*C018'):
+    with pytest.raises(
+        ConfigurationInvalid, match=r'is "production", and there is no leuko.staging.yml .*C018'
+    ):
         load(base, "staging")
     (tmp_path / "leuko.staging.yml").write_text("environment: production\n")
     with pytest.raises(ConfigurationInvalid, match=r'should be "staging", as the file is called \[C018\]'):
@@ -282,5 +333,7 @@ def test_a_file_that_cannot_be_read(tmp_path):
     large = tmp_path / "large.yml"
     with large.open("wb") as file:
         file.truncate(10 << 20)
-    with pytest.raises(ConfigurationInvalid, match=r"is 10.0 MiB large; a configuration may have 1 MiB \[C003\]"):
+    with pytest.raises(
+        ConfigurationInvalid, match=r"is 10.0 MiB large; a configuration may have 1 MiB \[C003\]"
+    ):
         load(large)

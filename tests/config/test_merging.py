@@ -31,7 +31,11 @@ def tree(data: dict, name: str) -> Tree:
 def laid_over(under, over):
     """What merging means, said once more in the plainest way."""
     if not (isinstance(under, dict) and isinstance(over, dict)):
-        return {key: laid_over(None, value) for key, value in over.items() if value is not None} if isinstance(over, dict) else over
+        return (
+            {key: laid_over(None, value) for key, value in over.items() if value is not None}
+            if isinstance(over, dict)
+            else over
+        )
     result = {key: value for key, value in under.items() if over.get(key, 0) is not None}
     for key, value in over.items():
         if value is not None:
@@ -50,7 +54,10 @@ def test_merging_is_what_the_reference_says(under, over):
 @settings(max_examples=150)
 def test_every_value_has_a_place_in_the_file_it_came_from(under, over):
     merged = merge(tree(under, "a.yml"), tree(over, "b.yml"))
-    lines = {"a.yml": json.dumps(under, indent=1).splitlines(), "b.yml": json.dumps(over, indent=1).splitlines()}
+    lines = {
+        "a.yml": json.dumps(under, indent=1).splitlines(),
+        "b.yml": json.dumps(over, indent=1).splitlines(),
+    }
     for path, value in walk(merged.data):
         if not path:
             continue

@@ -8,7 +8,9 @@ from leuko.config.quantities import parse_duration, parse_share, parse_ticks, sh
 from leuko.domain.fleet import Share
 
 WRITTEN = some.lists(
-    some.tuples(some.integers(0, 10**6), some.sampled_from(["ms", "s", "m", "h", "d"])), min_size=1, max_size=4
+    some.tuples(some.integers(0, 10**6), some.sampled_from(["ms", "s", "m", "h", "d"])),
+    min_size=1,
+    max_size=4,
 )
 SECONDS = {"ms": 0.001, "s": 1, "m": 60, "h": 3600, "d": 86400}
 
@@ -24,7 +26,11 @@ def test_a_duration_is_the_sum_of_its_parts(parts, spaced):
             parse_duration(text)
 
 
-@given(some.one_of(some.text(), some.integers(), some.floats(), some.booleans(), some.none(), some.lists(some.integers())))
+@given(
+    some.one_of(
+        some.text(), some.integers(), some.floats(), some.booleans(), some.none(), some.lists(some.integers())
+    )
+)
 def test_anything_else_is_a_clear_refusal(value):
     for parse, rule in (
         (parse_duration, "should be a duration"),
@@ -49,7 +55,8 @@ def test_a_share_keeps_its_percentage(percent):
 
 
 @pytest.mark.parametrize(
-    ("written", "value"), [(2, Share(count=2)), ("2", Share(count=2)), ("007", Share(count=7)), ("10 %", Share(percent=10.0))]
+    ("written", "value"),
+    [(2, Share(count=2)), ("2", Share(count=2)), ("007", Share(count=7)), ("10 %", Share(percent=10.0))],
 )
 def test_a_share_is_a_count_or_a_percentage(written, value):
     assert share(parse_share(written)) == value
@@ -61,18 +68,25 @@ def test_a_watch_in_time_is_never_shorter_than_asked_for(seconds, tick):
     assert (ticks(seconds, tick) - 1) * tick < seconds or ticks(seconds, tick) == 1
 
 
-@pytest.mark.parametrize(("written", "count"), [(12, 12), ("12 ticks", 12), ("1 tick", 1), ("1m", 12), ("61s", 13), ("1s", 1)])
+@pytest.mark.parametrize(
+    ("written", "count"), [(12, 12), ("12 ticks", 12), ("1 tick", 1), ("1m", 12), ("61s", 13), ("1s", 1)]
+)
 def test_a_watch_in_ticks_of_five_seconds(written, count):
     assert ticks(parse_ticks(written), 5.0) == count
 
 
-@pytest.mark.parametrize("written", ["5 minutes", "5", "-5m", "", "5M", "m", "1h 5", 0, -1, True, float("nan"), "٣m", "9" * 5000 + "s"])
+@pytest.mark.parametrize(
+    "written",
+    ["5 minutes", "5", "-5m", "", "5M", "m", "1h 5", 0, -1, True, float("nan"), "٣m", "9" * 5000 + "s"],
+)
 def test_what_is_no_duration(written):
     with pytest.raises(ValueError, match="should be a duration"):
         parse_duration(written)
 
 
-@pytest.mark.parametrize("written", ["", "-1", "101%", "ten", "²", "9" * 5000, 10**9, 1.5, True, "0x10", "1e1%"])
+@pytest.mark.parametrize(
+    "written", ["", "-1", "101%", "ten", "²", "9" * 5000, 10**9, 1.5, True, "0x10", "1e1%"]
+)
 def test_what_is_no_share(written):
     with pytest.raises(ValueError, match="should be a count"):
         parse_share(written)

@@ -84,10 +84,15 @@ CASES: dict[str, tuple[dict[str, str], list[str]]] = {
         gauge(r"{kind: count, log: {file: a, match: '\d+'}}"),
         [r"gauges.g.log.match: uses `\d`, which POSIX extended expressions do not have [C022]"],
     ),
-    "an expression with a class": (gauge(r"{kind: count, log: {file: a, match: '\\d [[:digit:]]{3} []x]'}}"), []),
+    "an expression with a class": (
+        gauge(r"{kind: count, log: {file: a, match: '\\d [[:digit:]]{3} []x]'}}"),
+        [],
+    ),
     "an expression left open": (
         gauge("{kind: count, log: {file: a, match: '(a'}}"),
-        ["gauges.g.log.match: is not a regular expression: missing ), unterminated subpattern at position 0 [C022]"],
+        [
+            "gauges.g.log.match: is not a regular expression: missing ), unterminated subpattern at position 0 [C022]"
+        ],
     ),
     "an empty expression": (
         gauge("{kind: count, log: {file: a, match: ''}}"),
@@ -95,7 +100,9 @@ CASES: dict[str, tuple[dict[str, str], list[str]]] = {
     ),
     "a log outside": (
         gauge("{kind: count, log: {file: ../../etc/a.log, match: b}}"),
-        ['gauges.g.log.file: should be absolute, or below the folder of the application, not "../../etc/a.log" [C040]'],
+        [
+            'gauges.g.log.file: should be absolute, or below the folder of the application, not "../../etc/a.log" [C040]'
+        ],
     ),
     "an address without scheme": (
         gauge("{kind: level, http: {url: 'localhost:80', json_path: a}}"),
@@ -134,7 +141,9 @@ CASES: dict[str, tuple[dict[str, str], list[str]]] = {
         ['gauges.g.roles[0]: there is no role "ww" [C030]'],
     ),
     "a name with a space": (
-        {"gauges": "gauges: {load: {kind: level, host: {figure: load}}, 'my gauge': {kind: level, host: {figure: cpu}}}"},
+        {
+            "gauges": "gauges: {load: {kind: level, host: {figure: load}}, 'my gauge': {kind: level, host: {figure: cpu}}}"
+        },
         ['gauges.my gauge: "my gauge" should be at most 63 letters, digits, ., :, - and _ [C017]'],
     ),
     # limits
@@ -151,7 +160,9 @@ CASES: dict[str, tuple[dict[str, str], list[str]]] = {
         ["gauges.g.limits[0].below: bounds nothing: a count is never below 0 [C024]"],
     ),
     "a limit of another role": (
-        gauge("{kind: level, roles: [www], host: {figure: cpu}, limits: [{above: 1, role: db}, {above: 1, role: dbs}]}"),
+        gauge(
+            "{kind: level, roles: [www], host: {figure: cpu}, limits: [{above: 1, role: db}, {above: 1, role: dbs}]}"
+        ),
         [
             'gauges.g.limits[0].role: the gauge is not read on hosts of the role "db" [C030]',
             'gauges.g.limits[1].role: there is no role "dbs" [C030]',
@@ -164,7 +175,10 @@ CASES: dict[str, tuple[dict[str, str], list[str]]] = {
             "push.phases[1].watch: lasts 12 ticks: too short for a limit of `g` to be broken [W007]",
         ],
     ),
-    "no gauge": ({"gauges": ""}, ["gauges: nothing is watched: a push could not be judged, and would be held [W002]"]),
+    "no gauge": (
+        {"gauges": ""},
+        ["gauges: nothing is watched: a push could not be judged, and would be held [W002]"],
+    ),
     "a role without gauge": (
         {"gauges": "gauges: {load: {kind: level, roles: [db], host: {figure: load}}}"},
         ['gauges: no required gauge is read on hosts of the role "www" [W003]'],
@@ -175,7 +189,10 @@ CASES: dict[str, tuple[dict[str, str], list[str]]] = {
         fleet("roles: {www: [a, b], jobs: }"),
         ['fleet.roles.jobs: the role "jobs" has no hosts [C033]'],
     ),
-    "only watched": (fleet("roles: {www: {pushed: false, hosts: [a]}}"), ["fleet: has no host to push to [C033]"]),
+    "only watched": (
+        fleet("roles: {www: {pushed: false, hosts: [a]}}"),
+        ["fleet: has no host to push to [C033]"],
+    ),
     "a host twice": (
         fleet("roles: {www: [a, b, 'x[1:3]'], jobs: [x2]}"),
         ['fleet.roles.jobs.hosts[0].name: the host "x2" is listed already, at leuko.yml:4:80 [C032]'],
@@ -202,7 +219,10 @@ CASES: dict[str, tuple[dict[str, str], list[str]]] = {
     ),
     "a login that is none": (
         fleet("roles: {www: [a, {name: b, user: '-x'}]}, ssh: {user: 'a b'}"),
-        ['fleet.roles.www.hosts[1].user: "-x" is not a login [C036]', 'fleet.ssh.user: "a b" is not a login [C036]'],
+        [
+            'fleet.roles.www.hosts[1].user: "-x" is not a login [C036]',
+            'fleet.ssh.user: "a b" is not a login [C036]',
+        ],
     ),
     "a variable that is none": (
         fleet("roles: {www: [a, {name: b, vars: {A-B: 1, LEUKO_X: 2}}]}"),
@@ -259,13 +279,17 @@ CASES: dict[str, tuple[dict[str, str], list[str]]] = {
         ],
     ),
     # phases
-    "no phase": ({"push": "push: {phases: []}"}, ["push.phases: has no phase: nothing would be pushed [C034]"]),
+    "no phase": (
+        {"push": "push: {phases: []}"},
+        ["push.phases: has no phase: nothing would be pushed [C034]"],
+    ),
     "phases that stop half way": (
         {"push": "push: {phases: [{hosts: 1, watch: 12}, {hosts: 50%, watch: 12}]}"},
         ["push.phases: never reach w3: they would only come along with the last phase, unannounced [C034]"],
     ),
     "a phase of a role only": (
-        fleet("roles: {www: [a, b], jobs: [c]}") | {"push": "push: {phases: [{hosts: 1, roles: [www]}, {roles: [www]}]}"},
+        fleet("roles: {www: [a, b], jobs: [c]}")
+        | {"push": "push: {phases: [{hosts: 1, roles: [www]}, {roles: [www]}]}"},
         ["push.phases: never reach c: they would only come along with the last phase, unannounced [C034]"],
     ),
     "a phase with nobody left": (
@@ -331,7 +355,9 @@ CASES: dict[str, tuple[dict[str, str], list[str]]] = {
         ["push.switch_timeout: is 60 s, less than one hook may take (fleet.hooks.timeout, 120 s) [C042]"],
     ),
     "a restore shorter than the health check": (
-        {"fleet": "fleet: {roles: {www: [a, b]}, hooks: {reload: r, stop: s}, health: {command: h, tries: 60}}"},
+        {
+            "fleet": "fleet: {roles: {www: [a, b]}, hooks: {reload: r, stop: s}, health: {command: h, tries: 60}}"
+        },
         [
             "push.switch_timeout: is 600 s, less than the health check may take (60 tries, 660 s) [C042]",
             "push.restore_timeout: is 300 s, less than the health check may take (60 tries, 660 s) [C042]",
@@ -347,14 +373,18 @@ CASES: dict[str, tuple[dict[str, str], list[str]]] = {
     ),
     "a window that never comes": (
         {"push": "push: {phases: [{hosts: 1}, {hosts: 100%}], windows: [{start: '0 0 31 4 *', lasts: 1h}]}"},
-        ['push.windows[0].start: "0 0 31 4 *" names a time that never comes [C043]'],
+        ['push.windows[0].start: "0 0 31 4 *" is not five cron fields: bad day-of-month [C043]'],
     ),
     "a zone that is none": (
-        {"push": "push: {phases: [{hosts: 1}, {hosts: 100%}], windows: [{start: '0 1 * * *', lasts: 1h, timezone: Mars/Olympus}]}"},
+        {
+            "push": "push: {phases: [{hosts: 1}, {hosts: 100%}], windows: [{start: '0 1 * * *', lasts: 1h, timezone: Mars/Olympus}]}"
+        },
         ['push.windows[0].timezone: "Mars/Olympus" is not a time zone [C043]'],
     ),
     "a zone outside": (
-        {"push": "push: {phases: [{hosts: 1}, {hosts: 100%}], windows: [{start: '0 1 * * *', lasts: 1h, timezone: ../../x}]}"},
+        {
+            "push": "push: {phases: [{hosts: 1}, {hosts: 100%}], windows: [{start: '0 1 * * *', lasts: 1h, timezone: ../../x}]}"
+        },
         ['push.windows[0].timezone: "../../x" is not a time zone [C043]'],
     ),
     "a window without end": (
@@ -363,7 +393,9 @@ CASES: dict[str, tuple[dict[str, str], list[str]]] = {
     ),
     # release, components, source
     "paths that lead out": (
-        {"release": "release: {path: ../x, linked_dirs: [/up, up/../../x, ., .git], linked_files: ['~/a'], exclude: ['']}"},
+        {
+            "release": "release: {path: ../x, linked_dirs: [/up, up/../../x, ., .git], linked_files: ['~/a'], exclude: ['']}"
+        },
         [
             'release.path: should be a folder inside the checkout, not "../x" [C040]',
             "release.exclude[0]: is empty [C044]",
@@ -398,7 +430,11 @@ CASES: dict[str, tuple[dict[str, str], list[str]]] = {
         ],
     ),
     "sources": (
-        {"repository": "repository: --upload-pack=x", "branch": "branch: -x", "verify_user": "verify_user: 'a b'"},
+        {
+            "repository": "repository: --upload-pack=x",
+            "branch": "branch: -x",
+            "verify_user": "verify_user: 'a b'",
+        },
         [
             "repository: should be a path or an address that git can fetch from [C044]",
             'branch: should be the name of a branch, not "-x" [C017]',

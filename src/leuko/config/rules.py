@@ -159,9 +159,6 @@ def _check_window(window: Window, path: Path, notes: Notes) -> None:
         way_out = 'Minute, hour, day, month, weekday: "0 16 * * FRI" is Friday at 16:00.'
         notes.say((*path, "start"), "C043", rule, way_out)
         return
-    if not starts:
-        notes.say((*path, "start"), "C043", f'"{window.start}" names a time that never comes')
-        return
     gaps = [(after - before).total_seconds() for before, after in pairwise(starts)]
     if gaps and window.lasts >= max(gaps):
         rule = "begins again before it has ended: no push could ever start"

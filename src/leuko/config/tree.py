@@ -131,7 +131,7 @@ def _merged(
         else:
             _forget(places, here)
             result[key] = _without_nulls(value)
-            places.update({at: place for at, place in new.items() if at[: len(here)] == here})
+            places.update({at: new[at] for at, _ in walk(result[key], here) if at in new})
     return result
 
 

@@ -1,0 +1,104 @@
+from __future__ import annotations
+
+import subprocess
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as some
+
+from leuko.config.loading import parse
+from leuko.config.proposal import Facts, application_name, look, propose
+from leuko.domain.errors import LeukoError
+
+KINDS = {
+    "Python": (("requirements.txt", "app.py"), ["unit"], ".venv/bin/python -m pytest", ""),
+    "Django": (("pyproject.toml", "manage.py"), ["unit"], ".venv/bin/python manage.py test", ""),
+    "Node.js": (("package.json", "package-lock.json"), ["unit"], "npm test", "npm run --if-present build"),
+    "PHP": (("composer.json", "artisan"), ["unit"], "php artisan test", "composer install --no-dev"),
+    "Ruby": (("Gemfile", "spec/"), ["unit"], "bundle exec rspec", ""),
+    "Go": (("go.mod",), ["vet", "unit"], "go test ./...", "go build -o bin/ ./..."),
+}
+
+
+@pytest.mark.parametrize("kind", KINDS)
+def test_each_kind_of_application(kind):
+    files, tests, last, build = KINDS[kind]
+    text = propose(Facts("shop", "git@example.com:shop.git", "/home/me/shop", "main", files))
+    loaded = parse(text)
+    assert f"It looks like {kind}." in text
+    assert list(loaded.configuration.verify.tests) == tests
+    assert list(loaded.configuration.verify.tests.values())[-1] == last
+    assert loaded.configuration.release.build.startswith(build)
+    assert [warning.code for warning in loaded.warnings] == ["W010", "W005"]
+
+
+def test_a_makefile_says_how_its_people_test():
+    facts = Facts("shop", files=("Makefile", "package.json"), make_targets=("build", "test"))
+    assert parse(propose(facts)).configuration.verify.tests == {"all": "make test"}
+    assert (
+        parse(propose(Facts("shop", files=("Makefile", "go.mod")))).configuration.verify.tests["vet"]
+        == "go vet ./..."
+    )
+
+
+def test_what_is_not_known_is_never_green_by_itself():
+    text = propose(Facts("shop", files=("README",)))
+    assert parse(text).configuration.verify.tests == {"unit": "false"}
+    assert "It was not clear how it is tested" in text
+
+
+def test_it_is_pleasant_to_read():
+    text = propose(Facts("shop", "git@example.com:shop.git", "/x", "main", ("package.json",)))
+    assert max(len(line) for line in text.splitlines()) <= 110
+    assert [line for line in text.splitlines() if line != line.rstrip()] == []
+    assert "\n\n\n" not in text
+    assert text.count("<-") == 4  # what it means, hosts, login, errors
+
+
+@given(some.text(max_size=40), some.text(max_size=40), some.text(min_size=1, max_size=20))
+def test_any_folder_and_remote_give_a_file_that_reads_back(name, remote, branch):
+    text = propose(Facts(application_name(name), "x" + remote, branch="b" + branch))
+    from leuko.config.tree import read
+
+    tree = read(text, "leuko.yml")
+    assert tree.problems == []
+    assert tree.data["repository"] == "x" + remote
+    assert tree.data["branch"] == "b" + branch
+
+
+@pytest.mark.parametrize(
+    ("text", "name"),
+    [
+        ("My Shop", "my-shop"),
+        ("shop", "shop"),
+        ("7up_2", "up-2"),
+        ("", "application"),
+        ("ÄÖ", "application"),
+        ("a" * 99, "a" * 63),
+    ],
+)
+def test_names_are_made_fit(text, name):
+    assert application_name(text) == name
+
+
+def git(folder, *words):
+    subprocess.run(["git", "-C", str(folder), *words], check=True, capture_output=True)
+
+
+async def test_a_repository_is_looked_at(tmp_path):
+    folder = tmp_path / "My Shop"
+    folder.mkdir()
+    git(folder, "init", "-q", "-b", "trunk")
+    (folder / "Makefile").write_text("X := 1\nall: test\ntest: ; true\n")
+    (folder / "src").mkdir()
+    facts = await look(folder / "src")
+    assert facts == Facts("my-shop", "", str(folder), "trunk", (".git/", "Makefile", "src/"), ("all", "test"))
+    git(folder, "remote", "add", "origin", "git@git.example.com:team/web-shop.git")
+    facts = await look(folder)
+    assert (facts.application, facts.remote) == ("web-shop", "git@git.example.com:team/web-shop.git")
+    assert parse(propose(facts)).configuration.application == "web-shop"
+
+
+async def test_a_folder_without_git_is_told(tmp_path):
+    with pytest.raises(LeukoError, match="is not inside a git repository\n  Change into"):
+        await look(tmp_path)
