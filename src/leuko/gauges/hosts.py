@@ -119,7 +119,7 @@ class HostReadings:
             await self._clock.sleep(self.backoff(reader))
 
     def backoff(self, reader: Reader) -> float:
-        """Seconds until the next try: doubling, and different from host to host, for they often fail together."""
+        """Seconds until the next try: doubling, and different on each host, for they often fail together."""
         reader.failures += 1
         spread = 0.75 + 0.5 * ((hash_of(reader.target.name) * reader.failures) % 997) / 997
         return min(SLOWEST_RETRY, 0.5 * 2.0 ** min(reader.failures - 1, 10)) * spread

@@ -146,7 +146,7 @@ class HttpReadings:
         return self.numbers(one.gauges, body)
 
     def numbers(self, gauges: Sequence[int], body: bytes) -> dict[tuple[int, bool], float | str]:
-        """The numbers of an answer by gauge and whether it is the denominator; a text says why there is none."""
+        """An answer's numbers by gauge and whether it is the denominator; a text says why there is none."""
         text = body.decode("utf-8", "replace")
         found: dict[tuple[int, bool], float | str] = {}
         for index in gauges:
@@ -199,7 +199,7 @@ class HttpReadings:
 
 
 def address(template: str, target: Target) -> str:
-    """The template with {address}, {name}, {port}, {role} and the host's variables put in. Raises UnreadableError."""
+    """With {address}, {name}, {port}, {role} and the host's variables. Raises UnreadableError."""
     known = {
         "role": target.role,
         **target.variables,

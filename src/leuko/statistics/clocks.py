@@ -40,8 +40,8 @@ class Evidence:
     """Smallest rise, as a factor, that the window could have shown; infinite: none."""
     fall: float = float("inf")
     """Smallest fall, as a factor; infinite: not even a stop."""
-    amount: float = float("inf")
-    """Smallest number of events on the canaries that would have been seen."""
+    reach: float = float("inf")
+    """The rate of events that this would be, for one unit of exposure (a tick of one host, a denominator)."""
     controls: int = 0
     controlled: bool = False
     """False: compared with the hosts' own history only."""
@@ -53,27 +53,24 @@ NOTHING = Evidence(0.0, float("nan"))
 
 CATASTROPHE = (1.5, 2.5, 5.0, 20.0)
 REGRESSION = (1.25, 1.6, 2.5, 6.0, 20.0)
+EVENTS = (1.25, 1.6, 2.5, 6.0, 20.0, 60.0)
 
 
 def count_clocks(wait: float, watch: float, controlled: bool) -> tuple[Clock, ...]:
-    """Clocks of events; without controls only large changes are looked for."""
+    """Clocks of events, the main one first; without controls only large changes are looked for."""
     if not controlled:
-        return (Clock(wait, 3.0, CATASTROPHE, 0.5), Clock(wait, 2.0, REGRESSION, 0.5))
+        return (Clock(wait, 2.0, REGRESSION, 0.7), Clock(wait, 3.0, CATASTROPHE, 0.3))
     late = max(wait, watch / 2)
-    return (
-        Clock(wait, 3.0, CATASTROPHE, 0.3),
-        Clock(wait, 1.1, REGRESSION, 0.5),
-        Clock(late, 1.1, REGRESSION, 0.2),
-    )
+    return (Clock(wait, 1.1, EVENTS, 0.8), Clock(late, 1.1, EVENTS, 0.2))
 
 
 def level_clocks(wait: float, watch: float, tick: float, controlled: bool) -> tuple[Clock, ...]:
-    """Clocks of levels: the first ticks after a restart tell little."""
-    early = min(wait, 2 * tick)
+    """Clocks of levels, the main one first; the first ticks after a restart show only catastrophes."""
+    early = min(wait, tick)
     margin = 1.15 if controlled else 1.5
     return (
-        Clock(early, 3.0, CATASTROPHE, 0.4),
         Clock(wait, margin, REGRESSION, 0.4),
+        Clock(early, 3.0, CATASTROPHE, 0.4),
         Clock(max(wait, watch / 2), margin, REGRESSION, 0.2),
     )
 

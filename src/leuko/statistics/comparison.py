@@ -10,10 +10,10 @@ from leuko.domain.gauge import Direction, Gauge, Kind
 from leuko.statistics import counts, levels
 from leuko.statistics.alone import Alone
 from leuko.statistics.clocks import NOTHING, Clock, Evidence, combine, count_clocks, level_clocks
-from leuko.statistics.question import Mask, Question, Values
+from leuko.statistics.question import Mask, Values
 from leuko.statistics.windows import Windows
 
-MOST = 200
+MOST = 100
 """Hosts of one group that are compared; more would add nothing that anybody could see."""
 
 
@@ -24,19 +24,28 @@ class Group:
     role: str
     canary: Mask
     control: Mask
+    some_canaries: Mask
+    some_controls: Mask
+    """At most MOST of each, from which noise and levels are learned."""
     only_held_back: bool
 
+    @property
+    def sample(self) -> Mask:
+        """Both of them."""
+        return self.some_canaries | self.some_controls
 
-def group(windows: Windows, gauge: Gauge, role: str, values: Values) -> Group:
-    """The groups of hosts that have reported the gauge before the push."""
+
+def group(windows: Windows, gauge: Gauge, role: str, usual: Values) -> Group:
+    """The hosts that reported the gauge before the push; `usual`: in what part of the ticks."""
     question = windows.question
-    known = ~np.isnan(values[windows.before]).all(axis=0)
+    known = usual > 0
     members = windows.of_role(role) & windows.reports(gauge) & known
     canary = members & windows.switched
     control = members & ~windows.switched
     held = question.held_back if question.held_back is not None else np.zeros_like(control)
     only_held = bool(control.any()) and not bool((control & ~held).any())
-    return Group(role, _thinned(canary, question.hosts), _thinned(control, question.hosts), only_held)
+    some = _thinned(canary, question.hosts), _thinned(control, question.hosts)
+    return Group(role, canary, control, *some, only_held)
 
 
 def _thinned(mask: Mask, hosts: tuple[str, ...]) -> Mask:
@@ -89,106 +98,22 @@ class Comparison:
 
     def _events(self, sign: int) -> Evidence:
         values, denominators, flipped = _complement(self.values, self.denominators, self.windows)
-        turned = -sign if flipped else sign
+        before, watch = self.windows.before, self.windows.watch
+        events = Events(
+            self,
+            counts.cells(values[before], None if denominators is None else denominators[before]),
+            counts.cells(values[watch], None if denominators is None else denominators[watch]),
+            self._wait(sign),
+            sign,
+            -sign if flipped else sign,
+        )
         group = self.group
         if not group.control.any():
-            return self._events_against(values, denominators, turned, sign, alone=True)
-        against = self._events_against(values, denominators, turned, sign, alone=False)
+            return events.against(np.zeros_like(group.control))
+        found = events.against(group.control)
         if not group.only_held_back:
-            return against
-        alone = self._events_against(values, denominators, turned, sign, alone=True)
-        return _held_back(against, alone)
-
-    def _events_against(
-        self, values: Values, denominators: Values | None, turned: int, sign: int, *, alone: bool
-    ) -> Evidence:
-        windows, question, group = self.windows, self.windows.question, self.group
-        control = np.zeros_like(group.control) if alone else group.control
-        cut = lambda part: (values[part], None if denominators is None else denominators[part])  # noqa: E731
-        before, watch = counts.cells(*cut(windows.before)), counts.cells(*cut(windows.watch))
-        learned = counts.model(before, group.canary, control)
-        clocks = count_clocks(self._wait(sign), question.wanted * question.tick, not alone)
-        looks = [self._look(before, watch, learned, clock, control, turned) for clock in clocks]
-        log = counts.weigh(learned, looks, turned)
-        main = looks[1]
-        expected, effect = _expected(learned, main)
-        if log > 0 and not self._still(watch, learned, control, turned, main):
-            log = 0.0
-        planned = self._planned(learned, main, watch, before, control, alone)
-        factor, amount = counts.visible(learned, planned, self.threshold, turned)
-        rise, fall = (factor, np.inf) if turned > 0 else (np.inf, factor)
-        if turned != sign:
-            rise, fall = fall, rise
-        return Evidence(log, effect, main.x, expected, rise, fall, amount, int(control.sum()), not alone)
-
-    def _look(
-        self,
-        before: counts.Cells,
-        watch: counts.Cells,
-        learned: counts.Model,
-        clock: Clock,
-        control: Mask,
-        sign: int,
-    ) -> counts.Look:
-        after = self.windows.after(clock.wait)
-        canary = after & self.group.canary[None, :] & (watch.exposure > 0)
-        ticks = canary.any(axis=1)
-        cap = learned.cap * (3 if clock.margin >= 3 else 1)
-        events = watch.capped(cap) if sign > 0 else watch.events
-        x, ex = float(events[canary].sum()), float(watch.exposure[canary].sum())
-        if control.any():
-            y = float(events[ticks][:, control].sum())
-            ey = float(watch.exposure[ticks][:, control].sum())
-        else:
-            y = float(before.capped(learned.cap)[:, self.group.canary].sum())
-            ey = float(before.exposure[:, self.group.canary].sum())
-        temper = 1.0
-        if sign > 0:
-            per_host = np.where(canary, events, 0.0).sum(axis=0)[self.group.canary]
-            shown = np.where(canary, watch.exposure, 0.0).sum(axis=0)[self.group.canary]
-            temper = counts.one_host_temper(per_host, shown)
-        return counts.Look(clock, x, y, ex, ey, max(learned.phi, temper))
-
-    def _still(
-        self, watch: counts.Cells, learned: counts.Model, control: Mask, sign: int, look: counts.Look
-    ) -> bool:
-        """True where the change is still there in the latest readings."""
-        question = self.windows.question
-        recent = slice(-max(3, round(5 / question.tick)), None)
-        canary = self.windows.after(0.0)[recent] & self.group.canary[None, :]
-        x, ex = float(watch.events[recent][canary].sum()), float(watch.exposure[recent][canary].sum())
-        if control.any():
-            ey = float(watch.exposure[recent][:, control].sum())
-            y = float(watch.events[recent][:, control].sum())
-            rate = (y + 0.5) / ey * np.exp(learned.ratio) if ey > 0 else learned.canary_rate
-        else:
-            rate = learned.canary_rate
-        expected = rate * ex
-        if ex <= 0:
-            return False
-        return x > 1.05 * min(expected, x and expected) if sign > 0 else x < expected
-
-    def _planned(
-        self,
-        learned: counts.Model,
-        look: counts.Look,
-        watch: counts.Cells,
-        before: counts.Cells,
-        control: Mask,
-        alone: bool,
-    ) -> counts.Look:
-        """The look as it will be at the end of the window, or is now where that is past."""
-        question = self.windows.question
-        ticks = max(1.0, question.wanted - look.clock.wait / question.tick)
-        seen = max(1, self.windows.watch.stop - self.windows.watch.start)
-        per_tick = before.exposure[:, self.group.canary].sum(axis=1).mean()
-        ex = max(look.x_exposure, float(per_tick) * ticks if seen <= question.wanted else 0.0)
-        if alone:
-            ey = look.y_exposure
-        else:
-            others = before.exposure[:, control].sum(axis=1).mean()
-            ey = max(look.y_exposure, float(others) * ticks if seen <= question.wanted else 0.0)
-        return replace(look, x_exposure=ex, y_exposure=ey)
+            return found
+        return _held_back(found, events.against(np.zeros_like(group.control)))
 
     # --- levels ---------------------------------------------------------------------------------------
 
@@ -203,22 +128,22 @@ class Comparison:
 
     def _level_against(self, sign: int) -> Evidence:
         windows, question, group = self.windows, self.windows.question, self.group
-        used = group.canary | group.control
+        used = group.sample
         before, after = self.values[windows.before][:, used], self.values[windows.watch][:, used]
-        learned = levels.Levels(before, after, group.canary[used], group.control[used])
+        learned = levels.Levels(before, after, group.some_canaries[used], group.some_controls[used])
         if not learned.usable:
             return replace(NOTHING, basis="its history holds only zeros or nothing")
         clocks = level_clocks(self._wait(1), question.wanted * question.tick, question.tick, controlled=True)
         looks = [(clock, learned.look(clock, windows.after(clock.wait)[:, used], sign)) for clock in clocks]
         noise = learned.noise
-        ticks = max(1.0, question.wanted - clocks[1].wait / question.tick)
+        ticks = max(1.0, question.wanted - clocks[0].wait / question.tick)
         variance = noise.variance / (ticks * (1 - noise.rho) ** 2) + noise.baseline
-        factor = levels.visible(variance, noise.clip, clocks[1], self.threshold)
+        factor = levels.visible(variance, noise.clip, clocks[0], self.threshold)
         return self._levels_found(looks, sign, factor, int(group.control.sum()), controlled=True)
 
     def _level_alone(self, sign: int) -> Evidence:
         windows, question, group = self.windows, self.windows.question, self.group
-        learned = Alone(self.values[windows.before], group.canary)
+        learned = Alone(self.values[windows.before], group.some_canaries)
         if not learned.usable:
             return replace(NOTHING, basis="its history holds only zeros or nothing")
         clocks = level_clocks(self._wait(1), question.wanted * question.tick, question.tick, controlled=False)
@@ -227,8 +152,8 @@ class Comparison:
         looks = [
             (clock, learned.look(watch, windows.after(clock.wait), clock, sign, gap)) for clock in clocks
         ]
-        ticks = max(1, round(question.wanted - clocks[1].wait / question.tick))
-        factor = levels.visible(learned.drift(ticks, gap), float("inf"), clocks[1], self.threshold)
+        ticks = max(1, round(question.wanted - clocks[0].wait / question.tick))
+        factor = levels.visible(learned.drift(ticks, gap), float("inf"), clocks[0], self.threshold)
         return self._levels_found(looks, sign, factor, 0, controlled=False)
 
     def _levels_found(
@@ -244,13 +169,95 @@ class Comparison:
         seen = [found for _, found in looks if found is not None]
         if not seen:
             return replace(NOTHING, rise=factor if sign > 0 else np.inf, fall=factor if sign < 0 else np.inf)
-        main = looks[1][1] or seen[0]
-        if log > 0 and sign * main.recent <= np.log(looks[1][0].margin) / 2:
+        main = looks[0][1] or seen[0]
+        if log > 0 and sign * main.recent <= np.log(looks[0][0].margin) / 2:
             log = 0.0  # it went away
         rise, fall = (factor, np.inf) if sign > 0 else (np.inf, factor)
         return Evidence(
             log, float(np.exp(main.effect)), rise=rise, fall=fall, controls=controls, controlled=controlled
         )
+
+
+@dataclass(frozen=True, slots=True)
+class Events:
+    """The comparison of events. `turned` is the sign after a ratio near one was turned round."""
+
+    comparison: Comparison
+    before: counts.Cells
+    watch: counts.Cells
+    wait: float
+    sign: int
+    turned: int
+
+    def against(self, control: Mask) -> Evidence:
+        """Evidence against these controls; where there are none, against the hosts' own history."""
+        question, group = self.comparison.windows.question, self.comparison.group
+        alone = not control.any()
+        learned = counts.model(self.before, counts.Sides(group.canary, control, group.sample))
+        clocks = count_clocks(self.wait, question.wanted * question.tick, not alone)
+        looks = [self._look(learned, clock, control) for clock in clocks]
+        log = counts.weigh(learned, looks, self.turned)
+        if log > 0 and not self._still(learned, control):
+            log = 0.0
+        main = looks[0]
+        seen, expected = self._seen(learned, main)
+        effect = seen / expected if expected > 0 else float("nan")
+        planned = self._planned(main, control)
+        factor, reach = counts.visible(learned, planned, self.comparison.threshold, self.turned)
+        rise, fall = (factor, np.inf) if self.sign > 0 else (np.inf, factor)
+        return Evidence(log, effect, seen, expected, rise, fall, reach, int(control.sum()), not alone)
+
+    def _look(self, learned: counts.Model, clock: Clock, control: Mask) -> counts.Look:
+        canaries = self.comparison.group.canary
+        watch = self.watch
+        after = self.comparison.windows.after(clock.wait) & canaries[None, :] & (watch.exposure > 0)
+        events = watch.capped(learned.cap) if self.turned > 0 else watch.events
+        shown = np.where(after, watch.exposure, 0.0).sum(axis=0)
+        per_host = np.where(after, events, 0.0).sum(axis=0)
+        if control.any():
+            ticks = after.any(axis=1)
+            y = float(events[ticks].sum(axis=0)[control].sum())
+            ey = float(watch.exposure[ticks].sum(axis=0)[control].sum())
+        else:
+            y = float(self.before.capped(learned.cap).sum(axis=0)[canaries].sum())
+            ey = float(self.before.shown[canaries].sum())
+        if self.turned > 0:
+            per_host = counts.softened(per_host[canaries], shown[canaries])
+        return counts.Look(clock, float(per_host.sum()), y, float(shown.sum()), ey, learned.phi)
+
+    def _seen(self, learned: counts.Model, look: counts.Look) -> tuple[float, float]:
+        """Events on the canaries as they were read, and as they were to be expected."""
+        if not look.begun:
+            return float("nan"), float("nan")
+        after = self.comparison.windows.after(look.clock.wait) & self.comparison.group.canary[None, :]
+        rate = look.y / look.y_exposure * float(np.exp(learned.ratio))
+        return float(self.watch.events[after].sum()), rate * look.x_exposure
+
+    def _still(self, learned: counts.Model, control: Mask) -> bool:
+        """True where the change is still there in the latest readings."""
+        windows = self.comparison.windows
+        recent = slice(-max(3, round(5 / windows.question.tick)), None)
+        after = windows.after(self.wait)[recent] & self.comparison.group.canary[None, :]
+        events, exposure = self.watch.events[recent], self.watch.exposure[recent]
+        rate = learned.canary_rate
+        if control.any():
+            others = float(exposure[:, control].sum())
+            if others > 0:
+                rate = (float(events[:, control].sum()) + 0.5) / others * float(np.exp(learned.ratio))
+        x, expected = float(events[after].sum()), rate * float(exposure[after].sum())
+        return x > 1.05 * expected if self.turned > 0 else 1.05 * x < expected
+
+    def _planned(self, look: counts.Look, control: Mask) -> counts.Look:
+        """The look as it will be at the end of the window, or is now where that is past."""
+        question = self.comparison.windows.question
+        ticks = max(1.0, question.wanted - look.clock.wait / question.tick)
+        watch = self.comparison.windows.watch
+        if watch.stop - watch.start > question.wanted:
+            ticks = 0.0
+        past = max(1, self.before.exposure.shape[0])
+        ex = float(self.before.shown[self.comparison.group.canary].sum()) / past * ticks
+        ey = float(self.before.shown[control].sum()) / past * ticks if control.any() else 0.0
+        return replace(look, x_exposure=max(look.x_exposure, ex), y_exposure=max(look.y_exposure, ey))
 
 
 def _held_back(against: Evidence, alone: Evidence) -> Evidence:
@@ -264,17 +271,8 @@ def _held_back(against: Evidence, alone: Evidence) -> Evidence:
         log=log,
         rise=min(against.rise, alone.rise),
         fall=min(against.fall, alone.fall),
-        amount=min(against.amount, alone.amount),
+        reach=min(against.reach, alone.reach),
     )
-
-
-def _expected(learned: counts.Model, look: counts.Look) -> tuple[float, float]:
-    """Events expected on the canaries, and the factor by which they were exceeded."""
-    if look.y_exposure <= 0 or look.x_exposure <= 0:
-        return float("nan"), float("nan")
-    rate = look.y / look.y_exposure * float(np.exp(learned.ratio))
-    expected = rate * look.x_exposure
-    return expected, (look.x / expected if expected > 0 else float("nan"))
 
 
 def _complement(

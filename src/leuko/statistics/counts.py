@@ -9,10 +9,11 @@ that an uncertain baseline never looks like a change.
 from __future__ import annotations
 
 from dataclasses import dataclass
+from functools import cached_property
 
 import numpy as np
 
-from leuko.statistics.clocks import Clock, Evidence, combine, log_mean_exp
+from leuko.statistics.clocks import Clock, combine, log_mean_exp
 from leuko.statistics.question import Mask, Values
 
 _NODES, _WEIGHTS = np.polynomial.hermite_e.hermegauss(7)
@@ -24,7 +25,7 @@ DRIFT = 0.2
 """How far a group's rate may wander without any control to tell (standard deviation of the logarithm)."""
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True)
 class Cells:
     """Events and exposure, [ticks, hosts]; exposure 0 where nothing was read."""
 
@@ -34,6 +35,20 @@ class Cells:
     def capped(self, cap: float) -> Values:
         """Events with no cell above `cap`."""
         return np.minimum(self.events, cap)
+
+    @cached_property
+    def shown(self) -> Values:
+        """Exposure of each host."""
+        return np.asarray(self.exposure.sum(axis=0))
+
+
+@dataclass(frozen=True, slots=True)
+class Sides:
+    """The hosts that are compared. `sample` is a part of both from which noise is learned."""
+
+    canary: Mask
+    control: Mask
+    sample: Mask
 
 
 @dataclass(frozen=True, slots=True)
@@ -50,44 +65,40 @@ class Model:
 
 def cells(values: Values, denominators: Values | None) -> Cells:
     """Readings as events and exposure: an exposure of a tick each, or the denominators."""
-    present = ~np.isnan(values)
-    exposure = present.astype(np.float64) if denominators is None else np.where(present, denominators, 0.0)
-    return Cells(np.where(present, np.maximum(values, 0.0), 0.0), np.maximum(exposure, 0.0))
+    exposure = (~np.isnan(values)).astype(np.float64) if denominators is None else np.fmax(denominators, 0.0)
+    return Cells(np.fmax(values, 0.0), exposure)
 
 
-def model(before: Cells, canary: Mask, control: Mask) -> Model:
+def model(before: Cells, sides: Sides) -> Model:
     """Learns from the ticks before the push."""
-    seen = before.exposure > 0
-    cap = max(3.0, float(np.quantile(before.events[seen], 0.995))) if seen.any() else 3.0
-    events = before.capped(cap)
-    if control.any():
-        return _controlled(events, before.exposure, canary, control, cap)
-    return _alone(events, before.exposure, canary, cap)
+    sample, exposed = before.events[:, sides.sample], before.exposure[:, sides.sample]
+    seen = sample[exposed > 0]
+    cap = max(3.0, float(np.quantile(seen, 0.995))) if seen.size else 3.0
+    totals = before.capped(cap).sum(axis=0)
+    if sides.control.any():
+        return _controlled(np.minimum(sample, cap), totals, before.shown, sides, cap)
+    canary = sides.canary
+    series = before.events[:, canary].clip(max=cap).sum(axis=1)
+    phi = max(1.0, wander(series, before.exposure[:, canary].sum(axis=1)))
+    exposure = float(before.shown[canary].sum())
+    rate = float(totals[canary].sum()) / exposure if exposure > 0 else 0.0
+    return Model(0.0, DRIFT, phi, cap, rate, rate)
 
 
-def _controlled(events: Values, exposure: Values, canary: Mask, control: Mask, cap: float) -> Model:
+def _controlled(sample: Values, totals: Values, shown: Values, sides: Sides, cap: float) -> Model:
+    canary, control = sides.canary, sides.control
+    phi = max(1.0, dispersion(sample))
+    x, y = float(totals[canary].sum()), float(totals[control].sum())
+    ex, ey = float(shown[canary].sum()), float(shown[control].sum())
     both = canary | control
-    phi = max(1.0, dispersion(events[:, both]))
-    x, y = float(events[:, canary].sum()), float(events[:, control].sum())
-    ex, ey = float(exposure[:, canary].sum()), float(exposure[:, control].sum())
-    spread = _host_spread(events[:, both].sum(axis=0), exposure[:, both].sum(axis=0), phi)
-    prior = spread * (1 / canary.sum() + 1 / control.sum())
-    noise = phi * (1 / (x + 0.5) + 1 / (y + 0.5))
+    prior = _host_spread(totals[both], shown[both], phi) * (1 / canary.sum() + 1 / control.sum())
+    noise = phi * (1 / (x + 0.5) + 1 / (y + 0.5)) if ex > 0 and ey > 0 else np.inf
     seen = np.log((x + 0.5) / (y + 0.5)) - np.log(ex / ey) if ex > 0 and ey > 0 else 0.0
-    if ex <= 0 or ey <= 0:
-        noise = np.inf
     part = 1.0 if np.isinf(noise) else noise / (prior + noise)
     ratio = float(seen * (1 - part))
     variance = prior * part + LASTING**2 / canary.sum()
     total = (x + y) / (ex + ey) if ex + ey > 0 else 0.0
     return Model(ratio, float(np.sqrt(variance)), phi, cap, total * float(np.exp(ratio)), total)
-
-
-def _alone(events: Values, exposure: Values, canary: Mask, cap: float) -> Model:
-    x, ex = float(events[:, canary].sum()), float(exposure[:, canary].sum())
-    phi = max(1.0, wander(events[:, canary].sum(axis=1), exposure[:, canary].sum(axis=1)))
-    rate = x / ex if ex > 0 else 0.0
-    return Model(0.0, DRIFT, phi, cap, rate, rate)
 
 
 def _host_spread(totals: Values, exposure: Values, phi: float) -> float:
@@ -133,37 +144,9 @@ def wander(events: Values, exposure: Values) -> float:
     return worst
 
 
-def log_evidence(
-    x: Values, y: float, offset: float, learned: Model, clock: Clock, phi: float, sign: int
-) -> Values:
-    """Log e-value for each x: x of x + y events where `offset` is the log of the exposures' ratio."""
-    centre = learned.ratio + offset + sign * np.log(clock.margin)
-    baseline = centre + learned.deviation * _NODES
-    null = log_mean_exp(_likelihood(x[:, None], y, baseline[None, :], phi), _WEIGHTS)
-    shifted = baseline[None, :] + sign * np.log(np.array(clock.sizes))[:, None]
-    other = _likelihood(x[:, None, None], y, shifted[None, :, :], phi)
-    weights = np.broadcast_to(_WEIGHTS / len(clock.sizes), other.shape[1:]).reshape(-1)
-    return np.asarray(log_mean_exp(other.reshape(len(x), -1), weights) - null)
-
-
-def _likelihood(x: Values, y: float, eta: Values, phi: float) -> Values:
-    return np.asarray(-(x * np.logaddexp(0.0, -eta) + y * np.logaddexp(0.0, eta)) / phi)
-
-
-def one_host_temper(events: Values, exposure: Values) -> float:
-    """Between 1 and 3: how far the canaries' events sit on one of them, which is what a burst looks like."""
-    used = exposure > 0
-    if used.sum() < 2 or events.sum() < 2:
-        return 1.0
-    expected = exposure[used] * events.sum() / exposure[used].sum()
-    chi = float(((events[used] - expected) ** 2 / expected).sum())
-    freedom = int(used.sum()) - 1
-    return float(np.clip((chi + 3) / (freedom + 3), 1.0, 3.0))
-
-
 @dataclass(frozen=True, slots=True)
 class Look:
-    """Events and exposures after the switch of one clock, on canaries (x) and what they are held against (y)."""
+    """Events and exposures since one clock began, on canaries (x) and what they are held against (y)."""
 
     clock: Clock
     x: float
@@ -173,27 +156,59 @@ class Look:
     phi: float
 
     @property
+    def begun(self) -> bool:
+        """False while one side has shown nothing."""
+        return self.x_exposure > 0 and self.y_exposure > 0
+
+    @property
     def offset(self) -> float:
         """Log of the ratio of exposures."""
         return float(np.log(self.x_exposure / self.y_exposure))
 
 
+def log_evidence(learned: Model, look: Look, x: Values, y: float, sign: int) -> Values:
+    """Log e-value for each x, were x of x + y events on the canaries in that look."""
+    sizes = np.log(np.array(look.clock.sizes))
+    centre = learned.ratio + look.offset + sign * np.log(look.clock.margin)
+    baseline = centre + learned.deviation * _NODES
+    null = log_mean_exp(_likelihood(x[:, None], y, baseline[None, :], look.phi), _WEIGHTS)
+    shifted = baseline[None, :] + sign * sizes[:, None]
+    other = _likelihood(x[:, None, None], y, shifted[None, :, :], look.phi)
+    weights = np.broadcast_to(_WEIGHTS / len(sizes), other.shape[1:]).reshape(-1)
+    return np.asarray(log_mean_exp(other.reshape(len(x), -1), weights) - null)
+
+
+def _likelihood(x: Values, y: float, eta: Values, phi: float) -> Values:
+    return np.asarray(-(x * np.logaddexp(0.0, -eta) + y * np.logaddexp(0.0, eta)) / phi)
+
+
+def softened(events: Values, exposure: Values) -> Values:
+    """Events of each canary, less what one of them has far above the others: a burst on one host looks so.
+
+    More events never come to less: above three times the others' rate and four, each counts a quarter.
+    """
+    if (exposure > 0).sum() < 2:
+        return events
+    others = np.maximum(exposure.sum() - exposure, 1e-9)
+    bound = 3 * (events.sum() - events) / others * exposure + 4
+    return np.where(events > bound, bound + 0.25 * (events - bound), events)
+
+
 def weigh(learned: Model, looks: list[Look], sign: int) -> float:
     """Log of the clocks' weighted mean evidence; a clock that has not begun says 1."""
-    parts = []
-    for look in looks:
-        log = 0.0
-        if look.x_exposure > 0 and look.y_exposure > 0:
-            log = float(
-                log_evidence(np.array([look.x]), look.y, look.offset, learned, look.clock, look.phi, sign)[0]
-            )
-        parts.append((look.clock.weight, log))
-    return combine(parts)
+    return combine(
+        [
+            (look.clock.weight, float(log_evidence(learned, look, np.array([look.x]), look.y, sign)[0]))
+            if look.begun
+            else (look.clock.weight, 0.0)
+            for look in looks
+        ]
+    )
 
 
 def visible(learned: Model, look: Look, threshold: float, sign: int) -> tuple[float, float]:
-    """(factor, events): the smallest change on the canaries that this look would have shown."""
-    if look.x_exposure <= 0 or look.y_exposure <= 0:
+    """(factor, rate): the smallest change on the canaries that this look would have shown."""
+    if not look.begun:
         return float("inf"), float("inf")
     expected = learned.canary_rate * look.x_exposure
     y = learned.other_rate * look.y_exposure
@@ -202,25 +217,11 @@ def visible(learned: Model, look: Look, threshold: float, sign: int) -> tuple[fl
         grid = grid[grid > expected]
     else:
         grid = np.unique(np.floor(np.linspace(0, expected, 60)))[::-1]
-    logs = log_evidence(grid, y, look.offset, learned, look.clock, learned.phi, sign)
-    shown = grid[logs + np.log(look.clock.weight) >= threshold]
+    logs = log_evidence(learned, look, grid, y, sign) + np.log(look.clock.weight)
+    shown = grid[logs >= threshold]
     if shown.size == 0:
         return float("inf"), float("inf")
     needed = float(shown[0])
     if sign > 0:
-        return (needed / expected if expected > 0 else float("inf")), needed
-    return (expected / needed if needed > 0 else 1e9), needed
-
-
-__all__ = [
-    "Cells",
-    "Evidence",
-    "Look",
-    "Model",
-    "cells",
-    "dispersion",
-    "log_evidence",
-    "model",
-    "visible",
-    "weigh",
-]
+        return (needed / expected if expected > 0 else float("inf")), needed / look.x_exposure
+    return (expected / needed if needed > 0 else 1e9), needed / look.x_exposure

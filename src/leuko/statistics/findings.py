@@ -10,7 +10,7 @@ import numpy as np
 from leuko.domain.gauge import Gauge, Kind
 from leuko.domain.verdict import Decision, Finding
 from leuko.statistics import limits, sentences
-from leuko.statistics.question import Mask, Values
+from leuko.statistics.question import Chosen, Mask, Values
 from leuko.statistics.windows import Windows
 
 if TYPE_CHECKING:
@@ -62,7 +62,7 @@ def _sentence(windows: Windows, row: Row, over: Sequence[limits.Broken]) -> str:
     if row.guilty:
         return sentences.guilty([row], windows.question)
     if row.silent is not None:
-        return sentences.silence([row.silent], windows.question)
+        return sentences.silence([row.silent])
     if row.evidence.basis or row.blind:
         return f"blind: {sentences.could(row)}"
     change = f"{factor_text(row)}not distinguishable from nothing"
@@ -78,7 +78,7 @@ def factor_text(row: Row) -> str:
 def _limit_sentence(found: limits.Broken) -> str:
     if found.already:
         return (
-            f"breaks the limit {found.limit} with {sentences.number(found.value)}, but did so before the push "
+            f"breaks the limit {found.limit} with {sentences.number(found.value)}, but did so before "
             "already: the push is not blamed for it"
         )
     return sentences.over_limit([found])
@@ -138,7 +138,7 @@ def _host(
 ) -> Finding:
     decision, said = (
         Decision.PASS,
-        "within what its limits allow" if windows.question.limits_of(row.gauge) else "shown for comparison",
+        "within its limits" if windows.question.limits_of(row.gauge) else "shown for comparison",
     )
     if host in over:
         decision = Decision.PASS if over[host].already else Decision.FAIL
@@ -148,8 +148,8 @@ def _host(
     elif np.isnan(after):
         decision, said = Decision.HOLD, "no reading since its switch"
     return Finding(
-        row.gauge.name, host, row.role, False, _shown(before), _shown(after), _limit(windows, row.gauge, "host"),
-        0.0, decision, False, said, row.gauge.unit,
+        row.gauge.name, host, row.role, False, _shown(before), _shown(after),
+        _limit(windows, row.gauge, "host"), 0.0, decision, False, said, row.gauge.unit,
     )  # fmt: skip
 
 
@@ -194,7 +194,7 @@ def _average(
     return total / int(present.sum()) * per
 
 
-def _per_host(windows: Windows, row: Row, hosts: Values) -> tuple[Values, Values]:
+def _per_host(windows: Windows, row: Row, hosts: Chosen) -> tuple[Values, Values]:
     values, denominators = row.comparison.values, row.comparison.denominators
     counted = _after_mask(windows, row.gauge)[:, hosts]
     past = _host_means(

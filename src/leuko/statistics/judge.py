@@ -12,7 +12,7 @@ from leuko.statistics import findings, limits, sentences, silence
 from leuko.statistics.clocks import Evidence, combine
 from leuko.statistics.comparison import Comparison, group
 from leuko.statistics.question import Question, Values
-from leuko.statistics.windows import Windows, readings
+from leuko.statistics.windows import Windows, readings, recent
 
 
 @dataclass(frozen=True, slots=True)
@@ -40,8 +40,8 @@ class Row:
 
 def judge(question: Question) -> Verdict:
     """What the readings so far say about the phase. The same question always has the same answer."""
-    windows = Windows(question)
-    known = {gauge.name: readings(question, gauge) for gauge in question.gauges}
+    windows = Windows(recent(question))
+    known = {gauge.name: readings(windows.question, gauge) for gauge in question.gauges}
     broken = [
         found for gauge in question.gauges for found in limits.broken(windows, gauge, *known[gauge.name])
     ]
@@ -63,13 +63,14 @@ def _rows(windows: Windows, known: dict[str, tuple[Values, Values | None]]) -> l
         (gauge, role) for gauge in question.gauges for role in roles if not gauge.roles or role in gauge.roles
     ]
     threshold = float(np.log(max(1, len(pairs)) / question.budget))
+    shares = {name: silence.usual(values[windows.before]) for name, (values, _) in known.items()}
     rows = []
     for gauge, role in pairs:
         values, denominators = known[gauge.name]
-        comparison = Comparison(
-            windows, gauge, group(windows, gauge, role, values), values, denominators, threshold
-        )
-        mute = silence.silent(windows, gauge, role, values) if gauge.required else None
+        usual = shares[gauge.name]
+        compared = group(windows, gauge, role, usual)
+        comparison = Comparison(windows, gauge, compared, values, denominators, threshold)
+        mute = silence.silent(windows, gauge, role, values, usual) if gauge.required else None
         covered = silence.coverage(windows, gauge, role, values)
         rows.append(Row(gauge, role, comparison, comparison.evidence(), mute, covered))
     return rows
@@ -119,7 +120,7 @@ def _decide(
     silent = [row.silent for row in rows if row.silent is not None]
     for decision in (Decision.FAIL, Decision.HOLD):
         if any(found.decision is decision for found in silent):
-            return decision, sentences.silence(silent, question)
+            return decision, sentences.silence(silent)
     if ticks < question.wanted:
         return Decision.CONTINUE, sentences.going_on(ticks, question.wanted)
     return _at_the_end(question, rows, ticks)

@@ -7,13 +7,13 @@ from dataclasses import dataclass
 import numpy as np
 
 from leuko.domain.gauge import Gauge, Kind, Limit
-from leuko.statistics.question import Mask, Question, Values
+from leuko.statistics.question import Chosen, Mask, Question, Values
 from leuko.statistics.windows import Windows
 
 
 @dataclass(frozen=True, slots=True)
 class Broken:
-    """A limit that was broken after the switch. `already`: it was before the push, so the push is not blamed."""
+    """A limit that was broken after the switch. `already`: and before the push, so the push is not blamed."""
 
     gauge: str
     limit: Limit
@@ -22,6 +22,7 @@ class Broken:
     aggregate: bool
     value: float
     already: bool
+    per_minute: bool = False
 
 
 def as_compared(gauge: Gauge, question: Question, values: Values, denominators: Values | None) -> Values:
@@ -96,13 +97,14 @@ def _on_hosts(
                 False,
                 value,
                 _already(past, limit),
+                gauge.kind is Kind.COUNT,
             )
         )
     return found
 
 
 def _cut(
-    values: Values, denominators: Values | None, part: slice, hosts: Values
+    values: Values, denominators: Values | None, part: slice, hosts: Chosen
 ) -> tuple[Values, Values | None]:
     return values[part][:, hosts], None if denominators is None else denominators[part][:, hosts]
 
@@ -125,7 +127,18 @@ def _on_aggregates(
         value = _run(np.where(counted, series[windows.watch], np.nan), limit)
         if value is not None:
             already = _already(series[windows.before], limit)
-            found.append(Broken(gauge.name, limit, role or "all hosts", role, True, value, already))
+            found.append(
+                Broken(
+                    gauge.name,
+                    limit,
+                    role or "all hosts",
+                    role,
+                    True,
+                    value,
+                    already,
+                    gauge.kind is Kind.COUNT,
+                )
+            )
     return found
 
 

@@ -13,6 +13,7 @@ from leuko.domain.gauge import Gauge, Kind, Limit
 
 Values = NDArray[np.float64]
 Mask = NDArray[np.bool_]
+Chosen = NDArray[np.intp]
 
 WARM_UP: Mapping[Kind, float] = MappingProxyType({Kind.COUNT: 0.0, Kind.LEVEL: 5.0, Kind.RATIO: 0.0})
 """Seconds after a switch in which readings of a kind are not compared: caches fill, processes start.

@@ -50,13 +50,12 @@ def names(hosts: Sequence[str], most: int = 4) -> str:
 def over_limit(found: Sequence[Broken]) -> str:
     """Which limit was broken, by whom and by how much."""
     first = found[0]
-    what = "events a minute" if first.limit.above is not None or first.limit.below is not None else ""
     place = f"{first.subject} (aggregate)" if first.aggregate else first.subject
+    per = " a minute" if first.per_minute else ""
     more = f"; and {plural(len(found) - 1, 'other limit')}" if len(found) > 1 else ""
-    del what
     return (
-        f"{first.gauge} at {place} reached {number(first.value)}, which breaks the limit {first.limit} "
-        f"{plural(first.limit.readings, 'reading')} in a row{more}"
+        f"{first.gauge} at {place} reached {number(first.value)}{per}, which breaks the limit "
+        f"{first.limit}{per} for {plural(first.limit.readings, 'reading')} in a row{more}"
     )
 
 
@@ -75,12 +74,12 @@ def against(row: Row, question: Question) -> str:
 
 
 def effect(evidence: Evidence) -> str:
-    """`are 12x`, `have all but stopped against`."""
+    """`are 12x`, `have stopped, against`."""
     if np.isfinite(evidence.seen) and evidence.seen == 0 and evidence.expected > 0:
         return "have stopped, against"
     if np.isfinite(evidence.effect) and evidence.effect > 0:
         return f"are {factor(evidence.effect)}"
-    return "are far from"
+    return "came where there were none in"
 
 
 def counted(row: Row) -> str:
@@ -100,15 +99,17 @@ def guilty(rows: Sequence[Row], question: Question) -> str:
     return f"{worst.gauge.name}{role} {said}{counted(worst)}{also}"
 
 
-def silence(found: Sequence[Silent], question: Question) -> str:
+def silence(found: Sequence[Silent]) -> str:
     """Who fell silent, and whose fault that seems."""
-    del question
     first = max(found, key=lambda one: (one.decision == "fail", one.seconds))
     gauges = names([one.gauge for one in found if one.hosts == first.hosts and one.role == first.role])
     since = duration(first.seconds)
     if first.others:
         return f"{names(first.hosts)} gave no {gauges} for {since} while the other hosts still report"
-    return f"no host of role {first.role} gave {gauges} for {since}: that looks like a fault of collection, not of the release"
+    return (
+        f"no host of role {first.role} gave {gauges} for {since}: "
+        "that looks like a fault of collection, not of the release"
+    )
 
 
 def going_on(ticks: int, wanted: int) -> str:
@@ -131,17 +132,25 @@ def could(row: Row) -> str:
     if evidence.basis:
         return f"nothing could be compared: {evidence.basis}"
     said = []
-    if np.isfinite(evidence.rise):
+    if np.isfinite(evidence.rise) and evidence.rise <= 10:
         said.append(f"a {factor(evidence.rise)} rise or more")
-    elif np.isfinite(evidence.amount) and not np.isfinite(evidence.fall):
-        said.append(f"{number(evidence.amount)} events or more on the switched hosts")
+    elif np.isfinite(evidence.reach) and not np.isfinite(evidence.fall):
+        said.append(f"a rise to {reach(row)} or more")
+    elif np.isfinite(evidence.rise):
+        said.append(f"a {factor(evidence.rise)} rise or more")
     if np.isfinite(evidence.fall):
         said.append("a stop" if evidence.fall >= 1e8 else f"a fall to 1/{evidence.fall:.1f} or less")
-    return (
-        f"this watch could only have shown {' or '.join(said)}"
-        if said
-        else "this watch could have shown no change at all"
-    )
+    if not said:
+        return "this watch could have shown no change at all"
+    return f"this watch could only have shown {' or '.join(said)}"
+
+
+def reach(row: Row) -> str:
+    """A rate of events, as people say it."""
+    if row.gauge.kind is Kind.RATIO:
+        return f"{100 * row.evidence.reach:.2g} %"
+    per_minute = row.evidence.reach * 60 / row.comparison.windows.question.tick
+    return f"{number(per_minute)} a minute on each switched host"
 
 
 def unseen(roles: Sequence[str], rows: Sequence[Row]) -> str:
@@ -168,4 +177,5 @@ def passed(rows: Sequence[Row], ticks: int, question: Question) -> str:
     hosts = plural(int(question.watched.sum()), "host")
     blind = [row.gauge.name for row in rows if row.blind]
     tail = f"; blind: {names(list(dict.fromkeys(blind)))}" if blind else ""
-    return f"{hosts} watched for {plural(ticks, 'tick')}: no gauge differs from what old hosts and history predict{tail}"
+    watched = f"{hosts} watched for {plural(ticks, 'tick')}"
+    return f"{watched}: no gauge differs from what old hosts and history predict{tail}"

@@ -33,19 +33,20 @@ def patience(question: Question) -> tuple[int, int]:
     return max(3, ceil(5 / question.tick - 1e-9)), max(6, ceil(10 / question.tick - 1e-9))
 
 
-def silent(windows: Windows, gauge: Gauge, role: str, values: Values) -> Silent | None:
-    """Silence of one required gauge in one role since the switch; None where there is none."""
+def silent(windows: Windows, gauge: Gauge, role: str, values: Values, usual: Values) -> Silent | None:
+    """Silence of one required gauge in one role since the switch; None where there is none.
+
+    `usual` is the part of the ticks before the push in which each host gave it: rare readings are not missed.
+    """
     question = windows.question
     members = windows.of_role(role) & windows.reports(gauge)
     counted = windows.after(0.0)
     watch = values[windows.watch]
-    usual = _part(values[windows.before][:, members]) >= PRESENT
-    if not usual.any():
+    regular = members & (usual >= PRESENT)
+    if not regular.any():
         return None
-    regular = np.zeros_like(members)
-    regular[np.flatnonzero(members)[usual]] = True
     hold, fail = patience(question)
-    quiet = _trailing(np.isnan(watch) & _known_ticks(values[windows.watch], counted))
+    quiet = _trailing(np.isnan(watch) & counted)
     mute = regular & windows.switched & (quiet >= hold)
     if not mute.any():
         return None
@@ -57,14 +58,9 @@ def silent(windows: Windows, gauge: Gauge, role: str, values: Values) -> Silent 
     return Silent(gauge.name, role, names, longest * question.tick, decision, others)
 
 
-def _known_ticks(watch: Values, counted: Mask) -> Mask:
-    return counted & np.ones(watch.shape, dtype=np.bool_)
-
-
-def _part(values: Values) -> Values:
-    if values.shape[0] == 0:
-        return np.zeros(values.shape[1])
-    return np.asarray((~np.isnan(values)).mean(axis=0))
+def usual(before: Values) -> Values:
+    """Part of the ticks in which each host had a reading."""
+    return np.asarray(1.0 - np.isnan(before).sum(axis=0) / max(1, before.shape[0]))
 
 
 def _trailing(absent: Mask) -> Values:

@@ -2,15 +2,16 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cached_property
 
 import numpy as np
+from numpy.typing import NDArray
 
 from leuko.domain.gauge import Gauge
-from leuko.statistics.question import Mask, Question, Values
+from leuko.statistics.question import Mask, Question, Series, Values
 
-HISTORY = 360
+HISTORY = 300
 """Ticks of history that are looked at."""
 
 
@@ -75,6 +76,18 @@ def readings(question: Question, gauge: Gauge) -> tuple[Values, Values | None]:
     return np.where(absent, np.nan, values), np.where(absent, np.nan, denominators)
 
 
-def _finite(values: Values) -> Values:
+def _finite(values: NDArray[np.floating]) -> Values:
     taken = np.asarray(values, dtype=np.float64)
-    return np.where(np.isfinite(taken), taken, np.nan)
+    return np.where(np.isinf(taken), np.nan, taken) if np.isinf(taken).any() else taken
+
+
+def recent(question: Question) -> Question:
+    """The question without the ticks before its history."""
+    begin = Windows(question).before.start
+    if begin <= 0:
+        return question
+    series = {
+        name: Series(one.values[begin:], None if one.denominators is None else one.denominators[begin:])
+        for name, one in question.series.items()
+    }
+    return replace(question, times=question.times[begin:], series=series)
