@@ -84,7 +84,7 @@ async def test_reloads_under_load_lose_no_request_and_every_request_is_in_the_lo
 async def test_a_release_that_does_not_come_up_leaves_the_old_one_serving(rig, tmp_path):
     await rig.switch("r1")
     before = rig.serving()
-    tree = shop_with(tmp_path, "shop/__main__.py", "PATIENCE = 2.0", 'PATIENCE = float("soon")')
+    tree = shop_with(tmp_path, "shop/__main__.py", "PATIENCE = 1.2", 'PATIENCE = float("soon")')
     told = await rig.switch("r2", tree)
     assert told.code == 1
     assert "failed r2" in told.err
@@ -107,7 +107,7 @@ async def test_a_release_without_a_program_says_so(rig, tmp_path):
 
 
 async def test_a_first_release_that_does_not_come_up_is_tried_again_and_counts_as_crashing(rig, tmp_path):
-    tree = shop_with(tmp_path, "shop/__main__.py", "PATIENCE = 2.0", 'PATIENCE = float("soon")')
+    tree = shop_with(tmp_path, "shop/__main__.py", "PATIENCE = 1.2", 'PATIENCE = float("soon")')
     assert (await rig.switch("r1", tree)).code == 1
     await until(lambda: rig.log("shopd.log").count(" crashed ") >= 2, "two more tries")
     assert (await ask(rig)).status == 503
@@ -290,3 +290,32 @@ async def test_a_child_that_will_not_leave_is_ended(rig, tmp_path):
     stubborn = rig.serving()
     assert (await rig.switch("r2")).code == 0
     await until(lambda: not alive(stubborn), "the end of the stubborn one")
+
+
+async def test_a_thousand_customers_at_once_are_all_answered(rig):
+    await rig.switch("r1")
+    clients = [ShopClient(rig.fleet.addresses()["www1"], timeout=20) for _ in range(1000)]
+    answers = await asyncio.gather(
+        *(client.ask(Visit("GET", "/", f"c{n}")) for n, client in enumerate(clients))
+    )
+    assert {answer.status for answer in answers} == {200}
+    assert len(rig.log("access.log").splitlines()) == 1000
+    assert (await rig.switch("r2")).code == 0  # a thousand idle connections keep nobody from leaving
+    for client in clients:
+        client.close()
+    assert (await ask(rig)).release == "r2"
+
+
+async def test_a_full_disk_keeps_no_customer_from_an_answer(rig):
+    await rig.switch("r1")
+    logs = rig.host.home / "shared" / "log"
+    await rig.fleet.kill_host(rig.host)
+    for name in ("access.log", "error.log", "shopd.log"):
+        (logs / name).unlink(missing_ok=True)
+        (logs / name).symlink_to("/dev/full")
+    await rig.fleet.start_host(rig.host)
+    for _ in range(3):
+        assert (await rig.tell("bin/reload")).code == 0
+        assert (await ask(rig)).status == 200
+    console = (rig.host.folder / "console.log").read_text()
+    assert "No space left on device" in console

@@ -146,6 +146,18 @@ async def test_frozen_for_a_while_it_sends_no_flood_afterwards(rig, tmp_path):
     assert max(second.hosts["www1"].requests for second in traffic.seconds()) <= 120
 
 
+def test_counting_goes_on_while_the_disk_is_full(tmp_path, capsys):
+    (tmp_path / "log").symlink_to("/dev/full")
+    tally = Tally(("a",), 1.0, SystemClock().now(), tmp_path / "f", tmp_path / "log")
+    tally.add("a", "r1", 1.0)
+    tally.close_second(SystemClock().now())
+    assert "No space left" in capsys.readouterr().err
+    tally._log = (tmp_path / "log2").open("ab", buffering=0)
+    tally.add("a", "r1", 1.0, "500")
+    tally.close_second(SystemClock().now())
+    assert (read_facts(tmp_path / "f").total.requests, read_facts(tmp_path / "f").total.failures) == (2, 1)
+
+
 def test_a_line_that_is_being_written_is_left_out(tmp_path):
     tally = Tally(("a",), 1.0, SystemClock().now(), tmp_path / "f", tmp_path / "log")
     tally.add("a", "r1", 1.0)

@@ -13,7 +13,7 @@ from shop.orders import Orders
 from shop.records import Logs
 from shop.web import Server
 
-PATIENCE = 2.0  # seconds for customers with an open connection to ask once more, when this process is to leave
+PATIENCE = 1.2  # seconds for customers with an open connection to ask once more, when this process is to leave
 
 
 def revision(folder: Path) -> str:

@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import re
+import sys
 import traceback
 from collections import Counter
 from datetime import datetime, timezone
 from pathlib import Path
+from typing import BinaryIO
 
 
 class Logs:
@@ -14,22 +16,28 @@ class Logs:
 
     def __init__(self, folder: Path, release: str) -> None:
         folder.mkdir(exist_ok=True)
-        self._access = open(folder / "access.log", "a", buffering=1)
-        self._error = open(folder / "error.log", "a", buffering=1)
+        self._access = open(folder / "access.log", "ab", buffering=0)
+        self._error = open(folder / "error.log", "ab", buffering=0)
         self._release = release
 
     def access(self, method: str, target: str, status: int, milliseconds: float, customer: str) -> None:
-        self._access.write(
-            f"{_now()} {_word(method)} {_word(target)} {status} {milliseconds:.1f} {_word(customer)} {self._release}\n"
-        )
+        asked = f"{_word(method)} {_word(target)} {status} {milliseconds:.1f} {_word(customer)}"
+        _append(self._access, f"{_now()} {asked} {self._release}\n")
 
     def error(self, target: str, customer: str, exception: BaseException) -> None:
         text = "".join(traceback.format_exception(type(exception), exception, exception.__traceback__))
-        self._error.write(f"{_now()} {_word(target)} {_word(customer)} {self._release}\n{text}")
+        _append(self._error, f"{_now()} {_word(target)} {_word(customer)} {self._release}\n{text}")
 
     def close(self) -> None:
         self._access.close()
         self._error.close()
+
+
+def _append(log: BinaryIO, text: str) -> None:
+    try:
+        log.write(text.encode())
+    except OSError as error:  # a full disk must not keep customers from their answer
+        print(f"log not written: {error.strerror}", file=sys.stderr)
 
 
 def _now() -> str:

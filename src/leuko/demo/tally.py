@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import sys
 from collections import deque
 from datetime import datetime
 from pathlib import Path
@@ -103,10 +104,13 @@ class Tally:
         self._recent.append(second)
         self._facts.recent = list(self._recent)
         self._facts.updated, self._facts.running = at, running
-        self._log.write(msgspec.json.encode(second) + b"\n")
-        fresh = self._path.with_name(f"{self._path.name}.{os.getpid()}")
-        fresh.write_bytes(msgspec.json.encode(self._facts))
-        fresh.replace(self._path)
+        try:
+            self._log.write(msgspec.json.encode(second) + b"\n")
+            fresh = self._path.with_name(f"{self._path.name}.{os.getpid()}")
+            fresh.write_bytes(msgspec.json.encode(self._facts))
+            fresh.replace(self._path)
+        except OSError as error:  # counting goes on: the totals are written with the next second that can be
+            print(f"{at.isoformat()} facts not written: {error}", file=sys.stderr)  # noqa: T201 - its process's log
 
     def close(self) -> None:
         """Lets go of the log."""
