@@ -194,6 +194,7 @@ class Judge:
             wanted=wanted,
             longest=wanted * LONGEST_WATCH,
             held_back=held_back,
+            first=push.base is None,
         )
 
 

@@ -133,6 +133,9 @@ def _at_the_end(question: Question, rows: list[Row], ticks: int) -> tuple[Decisi
         return Decision.HOLD, sentences.thin(thin)
     if not question.pushed_roles:
         return Decision.HOLD, "no role is covered by this phase, so nothing shows that the release is healthy"
+    if question.first:
+        said = f"first push: {ticks} ticks within every limit; there is nothing before it to compare with"
+        return Decision.PASS, said
     unseen = sorted(question.pushed_roles - {row.role for row in required if not row.blind})
     if unseen:
         return Decision.HOLD, sentences.unseen(unseen, required)

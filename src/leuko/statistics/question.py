@@ -54,6 +54,8 @@ class Question:
     """Most ticks that `must_see` may extend the watch to; below `wanted`: three times that."""
     held_back: Mask | None = None
     warm_up: Mapping[Kind, float] = field(default_factory=lambda: WARM_UP)
+    first: bool = False
+    """The first push of all: there is no release before it to compare with, and a person asked for it."""
     limits: Mapping[str, tuple[Limit, ...]] = field(default_factory=lambda: MappingProxyType({}))
     """Overrides of gauges' limits, by name of gauge."""
     budget: float = 0.005
