@@ -31,15 +31,19 @@ CASES = {
     "a share over everything": (
         START + FLEET + "push:\n  phases:\n    - hosts: 120%\n",
         [
-            "leuko.yml:8:14 push.phases[0].hosts: should be a count such as 2 or a percentage such as "
-            '"10%", not "120%" [C013]'
+            (
+                "leuko.yml:8:14 push.phases[0].hosts: should be a count such as 2 or a percentage such as "
+                '"10%", not "120%" [C013]'
+            )
         ],
     ),
     "ticks that are none": (
         START + FLEET + "push:\n  phases:\n    - {hosts: 100%, watch: 0}\n",
         [
-            "leuko.yml:8:28 push.phases[0].watch: should be a number of ticks such as 12 or "
-            '"12 ticks", or a duration such as "1m", not 0 [C014]'
+            (
+                "leuko.yml:8:28 push.phases[0].watch: should be a number of ticks such as 12 or "
+                '"12 ticks", or a duration such as "1m", not 0 [C014]'
+            )
         ],
     ),
     "an unknown key": (
@@ -62,8 +66,10 @@ CASES = {
     "a word that is not known": (
         START + FLEET + "notify:\n  on: [live, dead]\n",
         [
-            'leuko.yml:7:14 notify.on[1]: should be "live", "rolled_back", "held", "stuck" or "build_failed", '
-            'not "dead" [C016]'
+            (
+                'leuko.yml:7:14 notify.on[1]: should be "live", "rolled_back", "held", "stuck" or "build_failed", '
+                'not "dead" [C016]'
+            )
         ],
     ),
     "text where a number belongs": (
@@ -93,8 +99,10 @@ CASES = {
     "a name with capitals": (
         "application: My Shop\nrepository: /x\n" + FLEET,
         [
-            "leuko.yml:1:14 application: should be at most 63 lower-case letters, digits and hyphens, "
-            'not "My Shop" [C017]'
+            (
+                "leuko.yml:1:14 application: should be at most 63 lower-case letters, digits and hyphens, "
+                'not "My Shop" [C017]'
+            )
         ],
     ),
     "several at once, in the order of the file": (
@@ -194,9 +202,9 @@ def test_what_is_refused_says_where_and_why(name):
 def test_an_alias_bomb_is_stopped_before_it_is_unfolded():
     lines = ["x-0: &a0 [lol, lol, lol, lol, lol, lol, lol, lol, lol, lol]"]
     lines += [f"x-{n}: &a{n} [{', '.join([f'*a{n - 1}'] * 10)}]" for n in range(1, 10)]
-    assert ["leuko.yml:1:26: unfolds to more than 100000 values [C007]"] == refused(
-        "\n".join([*lines, START, "paths: *a9", ""])
-    )
+    assert refused("\n".join([*lines, START, "paths: *a9", ""])) == [
+        "leuko.yml:1:26: unfolds to more than 100000 values [C007]"
+    ]
 
 
 @pytest.mark.parametrize("seed", range(40))

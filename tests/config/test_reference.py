@@ -41,7 +41,7 @@ def test_the_annotated_example_holds_every_key():
     tree = read(EXAMPLE.read_bytes(), "example")
     written = set()
     for path, _ in walk(tree.data):
-        kind, names = None, []
+        _kind, names = None, []
         for depth, part in enumerate(path):
             around = shape.at(path[:depth])
             if isinstance(part, int):

@@ -52,7 +52,7 @@ CASES: dict[str, tuple[dict[str, str], list[str]]] = {
         ["gauges.g: should have exactly one source out of host, log and http; it has none [C020]"],
     ),
     "two sources": (
-        gauge(f"{{kind: level, host: {{figure: cpu}}, http: {{url: 'http://x/', json_path: a}}}}"),
+        gauge("{kind: level, host: {figure: cpu}, http: {url: 'http://x/', json_path: a}}"),
         ["gauges.g: should have exactly one source out of host, log and http; it has host and http [C020]"],
     ),
     "a counted figure": (
@@ -346,8 +346,10 @@ CASES: dict[str, tuple[dict[str, str], list[str]]] = {
     "a watch longer than it may be": (
         {"push": "push: {watch_timeout: 30s, phases: [{hosts: 1, watch: 7}, {hosts: 100%, watch: 30s}]}"},
         [
-            "push.phases[0].watch: lasts 7 ticks of 5 s, longer than push.watch_timeout (30 s) lets it: "
-            "it could only be held [C042]"
+            (
+                "push.phases[0].watch: lasts 7 ticks of 5 s, longer than push.watch_timeout (30 s) lets it: "
+                "it could only be held [C042]"
+            )
         ],
     ),
     "a switch shorter than a hook": (

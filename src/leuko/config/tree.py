@@ -9,6 +9,7 @@ from __future__ import annotations
 import re
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
+from itertools import accumulate
 from typing import Any
 
 from ruamel.yaml import YAML
@@ -21,8 +22,10 @@ from leuko.config.problems import Problem, dotted
 Path = tuple[str | int, ...]
 LARGEST = 1 << 20
 EMPTY = "is empty"
+_TOO_DEEP = "is nested too deeply to be a configuration"
 MOST_VALUES = 100_000
 DEEPEST = 40
+MOST_OPEN = 400
 _TAG = "tag:yaml.org,2002:"
 _PLAIN = frozenset({"str", "int", "float", "bool", "null", "timestamp"})
 
@@ -75,6 +78,9 @@ def read(content: bytes | str, name: str) -> Tree:
     text = _text(content, tree)
     if text is None:
         return tree
+    if _opened(text) > MOST_OPEN:  # ruamel.yaml would take seconds to find that out
+        _refuse(tree, _TOO_DEEP, "Look for stray brackets.", "C007")
+        return tree
     try:
         node = YAML(typ="safe", pure=True).compose(text)
         if isinstance(node, MappingNode):
@@ -88,7 +94,7 @@ def read(content: bytes | str, name: str) -> Tree:
         tree.data = {}
         _refuse(tree, stop.rule, stop.way_out, "C007", stop.mark)
     except RecursionError:
-        _refuse(tree, "is nested too deeply to be a configuration", "Look for stray brackets.", "C007")
+        _refuse(tree, _TOO_DEEP, "Look for stray brackets.", "C007")
     except MarkedYAMLError as error:
         rule, way_out = _yaml_problem(error)
         _refuse(tree, rule, way_out, "C008" if "document" in rule else "C004", error.problem_mark)
@@ -327,6 +333,14 @@ def _text(content: bytes | str, tree: Tree) -> str | None:
     else:
         text = content
     return text.removeprefix("\ufeff").replace("\r\n", "\n").replace("\r", "\n")
+
+
+def _opened(text: str) -> int:
+    """The most brackets that are open at once, quotes and comments taken for YAML: a rough upper bound."""
+    if text.count("[") + text.count("{") <= MOST_OPEN:
+        return 0
+    steps = ({"[": 1, "{": 1, "]": -1, "}": -1}[letter] for letter in re.findall(r"[\[\]{}]", text))
+    return max(accumulate(steps), default=0)
 
 
 def _refuse(tree: Tree, rule: str, way_out: str, code: str, mark: Any = None) -> None:
