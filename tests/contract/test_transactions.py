@@ -13,6 +13,7 @@ from datetime import UTC, datetime, timedelta
 
 import pytest
 from sqlalchemy import text
+from sqlalchemy.exc import DBAPIError
 
 from leuko.clock import SystemClock
 from leuko.domain.line import Line
@@ -20,6 +21,7 @@ from leuko.domain.plan import Plan
 from leuko.domain.push import Push, Rules, State
 from leuko.domain.rollout import HostProgress
 from leuko.store.errors import Lost, StoreUnreachable
+from leuko.store.installation import InstallationLock
 from leuko.store.store import Store
 
 NOW = datetime(2026, 11, 23, 12, 30, 15, 123456, tzinfo=UTC)
@@ -287,8 +289,35 @@ async def test_two_thousand_hosts_are_saved_quickly(store):
     assert await store.hosts.progress(LINE, 1) == rows
 
 
+async def writing_what_fails(store: Store, error: Exception) -> None:
+    async with store.write(LINE) as tx:
+        tx.event("never", "x", {}, NOW)
+        raise error
+
+
+async def test_errors_of_the_writer_stay_the_writers(store):
+    for error in (OSError(28, "no space left"), TimeoutError(), ValueError("x")):
+        with pytest.raises(type(error)) as raised:
+            await writing_what_fails(store, error)
+        assert raised.value is error
+    with pytest.raises(TimeoutError):
+        async with asyncio.timeout(0.01), store.write(LINE):
+            await asyncio.Event().wait()
+    assert await store.events.after(LINE) == []
+
+
+async def test_a_bug_is_not_taken_for_a_trouble_of_the_users(store):
+    with pytest.raises(DBAPIError):
+        async with store.write(LINE) as tx:
+            await tx.execute(text("SELECT no_such_column FROM line"))
+
+
 # -- leases ---------------------------------------------------------------------------------------------
 
+CUT = (
+    "SELECT count(pg_terminate_backend(pid)) FROM pg_stat_activity"
+    " WHERE pid <> pg_backend_pid() AND datname = current_database()"
+)
 TTL = timedelta(seconds=30)
 
 
@@ -338,7 +367,45 @@ async def test_a_lease_that_ran_out_goes_to_the_next_and_fences_the_first(opener
     assert again.epoch == 2, "the same holder keeps its epoch"
 
 
+async def test_the_lock_of_the_installation_proves_that_the_holder_is_dead(store, tmp_path):
+    now = SystemClock().now()
+    async with store.write(LINE) as tx:
+        await store.leases.acquire(tx, "dead", TTL, now)
+    alone = InstallationLock.take(tmp_path / "alone", "one")
+    async with store.write(LINE) as tx:
+        assert await store.leases.acquire(tx, "new", TTL, now) is None
+        lease = await store.leases.acquire(tx, "new", TTL, now, alone=alone)
+    assert (lease.holder, lease.epoch) == ("new", 2)
+    alone.release()
+    async with store.write(LINE) as tx:
+        assert await store.leases.acquire(tx, "third", TTL, now, alone=alone) is None, (
+            "let go of: proves nothing"
+        )
+
+
 # -- PostgreSQL alone -----------------------------------------------------------------------------------
+
+
+async def cut_off(first: Store, second: Store) -> None:
+    async with first.write(LINE) as tx:
+        tx.event("never", "x", {}, NOW)
+        async with second._database.reading() as connection:
+            await connection.execute(text(CUT))
+        await first.pushes.create(tx, PUSH, plan=PLAN)
+
+
+@pytest.mark.needs("postgres")
+async def test_a_connection_cut_in_a_transaction_is_said_so(opener, address):
+    if not address.startswith("postgresql"):
+        pytest.skip("about the server's connections")
+    first, second = await opener(), await opener()
+    async with first.write(LINE) as tx:
+        tx.event("kept", "x", {}, NOW)
+    with pytest.raises(StoreUnreachable):
+        await cut_off(first, second)
+    assert [event.kind for event in await first.events.after(LINE)] == ["kept"]
+    async with first.write(LINE) as tx:
+        assert tx.event("next", "x", {}, NOW) == 2
 
 
 @pytest.mark.needs("postgres")
@@ -348,9 +415,8 @@ async def test_connections_cut_by_the_server_come_back(opener, address):
     first, second = await opener(), await opener()
     async with first.write(LINE) as tx:
         tx.event("before", "x", {}, NOW)
-    cut = "SELECT count(pg_terminate_backend(pid)) FROM pg_stat_activity WHERE pid <> pg_backend_pid() AND datname = current_database()"
     async with second._database.reading() as connection:
-        assert (await connection.execute(text(cut))).scalar_one() >= 2
+        assert (await connection.execute(text(CUT))).scalar_one() >= 2
     async with asyncio.timeout(20):
         async with first.write(LINE) as tx:
             tx.event("after", "x", {}, NOW)

@@ -8,7 +8,7 @@ connections of their own and see the last commit. PostgreSQL: what serialises is
 from __future__ import annotations
 
 from collections.abc import AsyncIterator
-from contextlib import asynccontextmanager
+from contextlib import AbstractContextManager, asynccontextmanager
 from pathlib import Path
 from typing import Any
 
@@ -17,7 +17,7 @@ from sqlalchemy.exc import ArgumentError
 from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine, create_async_engine
 from sqlalchemy.pool import AsyncAdaptedQueuePool
 
-from leuko.store.errors import translated, unreachable
+from leuko.store.errors import FromOutside, translated, unreachable
 
 BUSY_MS = 15_000
 READERS = 4
@@ -47,16 +47,26 @@ class Database:
     @asynccontextmanager
     async def writing(self) -> AsyncIterator[AsyncConnection]:
         """A transaction that writes; all of it is saved when the block ends, nothing when it raises."""
-        with translated(self.where, self.path):
-            async with self._write.begin() as connection:
-                yield connection
+        try:
+            with self.translated():
+                async with self._write.begin() as connection:
+                    try:
+                        yield connection
+                    except OSError as error:
+                        raise FromOutside(error) from error
+        except FromOutside as outside:
+            raise outside.error from outside.error.__cause__
 
     @asynccontextmanager
     async def reading(self) -> AsyncIterator[AsyncConnection]:
         """A short transaction that sees one state of the store and cannot write."""
-        with translated(self.where, self.path):
+        with self.translated():
             async with self._read.begin() as connection:
                 yield connection
+
+    def translated(self) -> AbstractContextManager[None]:
+        """For what talks to the database inside."""
+        return translated(self.where, self.path)
 
     async def close(self) -> None:
         """Ends all connections."""

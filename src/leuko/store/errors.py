@@ -6,9 +6,10 @@ import shutil
 import sqlite3
 from collections.abc import Iterator
 from contextlib import contextmanager
+from errno import EDQUOT, ENOSPC
 from pathlib import Path
 
-from sqlalchemy.exc import DBAPIError, InterfaceError, OperationalError
+from sqlalchemy.exc import DBAPIError
 
 from leuko.domain.errors import LeukoError
 
@@ -96,18 +97,28 @@ def translated(where: str, path: Path | None) -> Iterator[None]:
         yield
     except DBAPIError as error:
         known = _known(error.orig, where, path)
-        if known is None and isinstance(error, OperationalError | InterfaceError):
+        if known is None and error.connection_invalidated:
             known = unreachable(where, _first_line(error.orig))
         if known is None:
             raise
         raise known from error
-    except (OSError, sqlite3.Error) as error:
+    except sqlite3.Error as error:
         known = _known(error, where, path)
-        if known is None and isinstance(error, OSError):
-            known = unreachable(where, _first_line(error))
         if known is None:
             raise
         raise known from error
+    except OSError as error:  # the network's, or the disk's
+        if error.errno in (ENOSPC, EDQUOT):
+            raise full(where) from error
+        raise unreachable(where, _first_line(error)) from error
+
+
+class FromOutside(Exception):  # noqa: N818 - never seen outside
+    """Carries an error of whoever writes past `translated`: a full disk of theirs is not the store's."""
+
+    def __init__(self, error: OSError) -> None:
+        super().__init__(error)
+        self.error = error
 
 
 def of_sqlite(error: sqlite3.Error, where: str, path: Path) -> StoreError | None:

@@ -90,7 +90,7 @@ class Store:
     async def write(self, line: Line) -> AsyncIterator[Transaction]:
         """One transition: all that is written inside is saved together at the end, or not at all."""
         async with self._database.writing() as connection:
-            tx = Transaction(line, connection, embedded=self.embedded)
+            tx = Transaction(line, connection, self._database)
             await tx.begin(self._clock.now())
             yield tx
             wakes = await tx.finish()

@@ -12,6 +12,7 @@ from sqlalchemy.ext.asyncio import AsyncConnection
 
 from leuko.domain.line import Line
 from leuko.store import schema
+from leuko.store.database import Database
 from leuko.store.errors import Lost
 
 CHANNEL = "leuko_events"
@@ -20,10 +21,11 @@ CHANNEL = "leuko_events"
 class Transaction:
     """Open inside `store.write(line)` only. It holds the line's counter row: no other writer gets in."""
 
-    def __init__(self, line: Line, connection: AsyncConnection, *, embedded: bool) -> None:
+    def __init__(self, line: Line, connection: AsyncConnection, database: Database) -> None:
         self.line = line
-        self.embedded = embedded
+        self.embedded = database.embedded
         self._connection = connection
+        self._database = database
         self._counters: dict[str, int] = {}
         self._read: dict[str, int] = {}
         self._events: list[dict[str, Any]] = []
@@ -33,11 +35,11 @@ class Transaction:
         """Takes the line's row, and makes it for a line that is new."""
         columns = [schema.line.c[name] for name in schema.COUNTERS]
         wanted = select(*columns).where(schema.of(schema.line, self.line)).with_for_update()
-        row = (await self._connection.execute(wanted)).mappings().first()
+        row = (await self.execute(wanted)).mappings().first()
         if row is None:
             new = self.upsert(schema.line).values(**schema.key(self.line), created_at=now)
-            await self._connection.execute(new.on_conflict_do_nothing())
-            row = (await self._connection.execute(wanted)).mappings().one()
+            await self.execute(new.on_conflict_do_nothing())
+            row = (await self.execute(wanted)).mappings().one()
         self._read = {name: int(row[name]) for name in schema.COUNTERS}
         self._counters = dict(self._read)
 
@@ -66,11 +68,12 @@ class Transaction:
         self, statement: Executable, rows: Sequence[Mapping[str, Any]] | None = None
     ) -> CursorResult[Any]:
         """Runs a statement; with `rows` once for each, as one batch."""
-        return await self._connection.execute(statement, rows)
+        with self._database.translated():
+            return await self._connection.execute(statement, rows)
 
     async def swap(self, statement: Executable, what: str) -> None:
         """Runs an update that must change exactly one row: that is the compare-and-set."""
-        result = await self._connection.execute(statement)
+        result = await self.execute(statement)
         if result.rowcount != 1:
             raise Lost(
                 "changed in the meantime, so nothing was saved",
@@ -91,18 +94,16 @@ class Transaction:
         """The one time that all controllers of a database share: the server's. On SQLite the caller's."""
         if self.embedded:
             return now
-        return (await self._connection.execute(text("SELECT clock_timestamp()"))).scalar_one()  # type: ignore[no-any-return] # a timestamptz is an aware datetime
+        return (await self.execute(text("SELECT clock_timestamp()"))).scalar_one()  # type: ignore[no-any-return] # a timestamptz is an aware datetime
 
     async def finish(self) -> bool:
         """Writes counters and events; the commit follows. True when there is something to wake others for."""
         changed = {name: value for name, value in self._counters.items() if value != self._read[name]}
         if changed:
-            await self._connection.execute(
-                update(schema.line).where(schema.of(schema.line, self.line)).values(**changed)
-            )
+            await self.execute(update(schema.line).where(schema.of(schema.line, self.line)).values(**changed))
         if self._events:
-            await self._connection.execute(insert(schema.event), self._events)
+            await self.execute(insert(schema.event), self._events)
         if self._wakes and not self.embedded:
             notify = text("SELECT pg_notify(:channel, :line)")
-            await self._connection.execute(notify, {"channel": CHANNEL, "line": str(self.line)})
+            await self.execute(notify, [{"channel": CHANNEL, "line": str(self.line)}])
         return self._wakes
