@@ -63,20 +63,22 @@ async def test_reloads_under_load_lose_no_request_and_every_request_is_in_the_lo
     for host in pair.fleet.hosts:
         await pair.switch("r0", host=host)
     traffic = Traffic(pair.fleet.addresses(), tmp_path / "traffic")
-    traffic.start(rate=125, requests=500)
+    traffic.start(rate=100)
     await until(traffic.facts, "the first second of traffic")
-    for number in range(1, 6):
+    for number in range(1, 4):
         for host in pair.fleet.hosts:
             told = await pair.switch(f"r{number}", host=host)
             assert told.code == 0, told.err
-    assert await traffic.wait() == 0
+    now = traffic.facts().total.requests
+    await until(lambda: traffic.facts().total.requests > now, "requests to the last release")
+    await traffic.stop()
     facts = traffic.facts()
     assert facts.total.failures == 0, facts.total
     assert not facts.running
     for host in pair.fleet.hosts:
         lines = pair.log("access.log", host).splitlines()
-        assert facts.hosts[host.name].requests == len(lines) == 500
-        answered = {f"r{n}": sum(line.endswith(f" r{n}") for line in lines) for n in range(6)}
+        assert facts.hosts[host.name].requests == len(lines)
+        answered = {f"r{n}": sum(line.endswith(f" r{n}") for line in lines) for n in range(4)}
         assert facts.hosts[host.name].by_release == {name: n for name, n in answered.items() if n}
         assert len(facts.hosts[host.name].by_release) >= 3
 

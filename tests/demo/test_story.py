@@ -144,7 +144,7 @@ async def test_slow(live, repository, tmp_path):
     after = await serve(live, tmp_path, 100, 100)
     assert after.total.failures == 0
     added = (after.total.milliseconds - before.total.milliseconds) / 100
-    assert 140 < added < 400
+    assert 140 < added < 1500
     logged = [
         float(line.split()[4]) for line in live.log("access.log").splitlines() if line.endswith(" slow")
     ]

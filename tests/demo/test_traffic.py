@@ -91,7 +91,7 @@ async def test_a_host_that_is_silent_is_a_timeout_and_has_a_bound(tmp_path):
 async def test_more_customers_than_a_host_can_hold_are_turned_away(tmp_path):
     with socket.create_server(("127.0.0.1", 0), backlog=512) as silent:
         address = f"127.0.0.1:{silent.getsockname()[1]}"
-        facts = await send(tmp_path, {"www1": address}, requests=130, timeout=1.5)
+        facts = await send(tmp_path, {"www1": address}, requests=130, timeout=6)
     assert facts.total.kinds["crowded"] == 30
     assert facts.total.failures == 130
 
@@ -103,7 +103,7 @@ async def test_the_rate_is_steady_and_the_counts_are_those_of_the_log(rig, tmp_p
     assert await traffic.wait() == 0
     facts, seconds = traffic.facts(), traffic.seconds()
     assert facts.total.requests == len(rig.log("access.log").splitlines())
-    assert 150 <= facts.total.requests + facts.unsent <= 201
+    assert 100 <= facts.total.requests + facts.unsent <= 201
     assert facts.total.failures == 0
     summed = Figures()
     for second in seconds:
