@@ -5,6 +5,8 @@ import pytest
 from leuko.config.components import components, release_of
 from leuko.config.fleet import Reach, addresses, component_root, hold_back, hosts, phase_rules, watch_ticks
 from leuko.config.loading import parse
+from leuko.config.problems import dotted
+from leuko.config.rules import fleet_problems
 from leuko.domain.errors import LeukoError
 from leuko.domain.fleet import Host, PhaseRule, Share
 
@@ -143,3 +145,20 @@ def test_two_thousand_hosts_are_quick():
     configuration = parse(text).configuration
     assert len(addresses(configuration)) == len(hosts(configuration)) == 2000
     assert time.monotonic() - start < 5
+
+
+def test_what_only_the_real_hosts_show():
+    text = WITH + "push: {phases: [{hosts: 2}, {hosts: 100%}]}\n"
+    loaded = parse(text)
+    small = hosts(loaded.configuration, "[webservers]\nw1\n[caches]\nc1\n")
+    large = hosts(loaded.configuration, "[webservers]\nw[1:9]\n[caches]\nc1\n")
+
+    def said(found):
+        return [
+            str(problem).split("\n")[0]
+            for problem in fleet_problems(loaded.configuration, found, lambda path: dotted(path))
+        ]
+
+    assert said(large) == []
+    assert said(small) == ["push.phases[1]: takes no host: earlier phases took them all [C034]"]
+    assert said(small[:0]) == ["fleet: has no host to push to [C033]"]

@@ -1,13 +1,15 @@
 from __future__ import annotations
 
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as some
 
 from leuko.config.freeze import Difference, differences, digest, freeze, frozen_text, stricter, thaw
 from leuko.config.loading import parse
 from leuko.config.model import Gauge, GaugeLimit, HostSource
 from leuko.config.problems import ConfigurationInvalid
+
+QUICK = settings(deadline=None, max_examples=60)
 
 OWN = """\
 application: shop
@@ -239,6 +241,7 @@ def test_the_rest_of_the_push_is_the_new_ones(own):
     assert stricter(own, new) == new
 
 
+ANY = parse(OWN).configuration
 LIMIT = some.builds(
     GaugeLimit,
     above=some.one_of(some.none(), some.integers(0, 5).map(float)),
@@ -267,9 +270,10 @@ def breaks(limits, value: float, readings: int, scope: str) -> bool:
     )
 
 
+@QUICK
 @given(GAUGE, GAUGE, some.floats(-1, 6), some.integers(1, 5), some.sampled_from(["host", "aggregate"]))
 def test_whatever_either_would_stop_both_together_stop(old, new, value, readings, scope):
-    own = parse(OWN).configuration
+    own = ANY
     combined = stricter(
         own.model_copy(update={"gauges": {"g": old}}), own.model_copy(update={"gauges": {"g": new}})
     )

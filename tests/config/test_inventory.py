@@ -6,13 +6,15 @@ import json
 import sys
 
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as some
 
 from leuko.config.inventory import COMMAND_SECONDS, machines, read_inventory
 from leuko.config.loading import parse
 from leuko.config.ranges import unfold
 from leuko.domain.errors import LeukoError
+
+QUICK = settings(deadline=None, max_examples=60)
 
 INI = """\
 # the fleet
@@ -168,12 +170,14 @@ def test_what_cannot_be_read_says_where(name):
     assert str(caught.value).split("\n")[0] == expected
 
 
+@QUICK
 @given(some.binary(max_size=200))
 def test_garbage_is_refused_or_read_and_never_crashes(garbage):
     with contextlib.suppress(LeukoError):
         machines(garbage.decode("latin-1"))
 
 
+@QUICK
 @given(some.integers(0, 300), some.integers(0, 300), some.integers(1, 20), some.integers(1, 4))
 def test_a_range_of_numbers(low, extra, step, width):
     first = str(low).zfill(width)
@@ -182,6 +186,7 @@ def test_a_range_of_numbers(low, extra, step, width):
     assert names == [f"www{str(n).zfill(padded)}.example.com" for n in range(low, low + extra + 1, step)]
 
 
+@QUICK
 @given(some.text("abcdefghij[]:0-9", max_size=20))
 def test_any_text_is_unfolded_or_refused(text):
     try:
@@ -223,6 +228,7 @@ async def test_a_command_prints_one(tmp_path):
 FAILING = {
     "no such program": ("[no-such-program-anywhere]", "could not be started: No such file or directory"),
     "a failure": ("[sh, -c, 'echo one >&2; echo no route >&2; exit 3']", "ended with 3: no route"),
+    "no end": ("['yes', aaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaa]", "gives more than 65536 KiB"),
     "a quiet failure": ("['false']", "ended with 1: it printed no error"),
     "no text": (
         f"[{sys.executable}, -c, 'import sys; sys.stdout.buffer.write(bytes([255]))']",

@@ -9,6 +9,8 @@ from hypothesis import strategies as some
 
 from leuko.config.tree import Tree, merge, read, walk
 
+QUICK = settings(deadline=None, max_examples=60)
+
 KEYS = some.sampled_from(["a", "b", "c", "d"])
 VALUES = some.recursive(
     some.one_of(some.integers(-9, 9), some.text("xyz", max_size=3), some.booleans()),
@@ -43,15 +45,15 @@ def laid_over(under, over):
     return result
 
 
+@QUICK
 @given(TREES, OVERLAYS)
-@settings(max_examples=150)
 def test_merging_is_what_the_reference_says(under, over):
     merged = merge(tree(under, "a.yml"), tree(over, "b.yml"))
     assert merged.data == laid_over(under, over)
 
 
+@QUICK
 @given(TREES, OVERLAYS)
-@settings(max_examples=150)
 def test_every_value_has_a_place_in_the_file_it_came_from(under, over):
     merged = merge(tree(under, "a.yml"), tree(over, "b.yml"))
     lines = {
@@ -67,6 +69,7 @@ def test_every_value_has_a_place_in_the_file_it_came_from(under, over):
     assert {path for path, _ in walk(merged.data) if path} == set(merged.places)
 
 
+@QUICK
 @given(TREES)
 def test_nothing_laid_over_changes_nothing(data):
     assert merge(tree(data, "a.yml"), Tree("b.yml")).data == tree(data, "a.yml").data == data

@@ -3,12 +3,14 @@ from __future__ import annotations
 import subprocess
 
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as some
 
 from leuko.config.loading import parse
 from leuko.config.proposal import Facts, application_name, look, propose
 from leuko.domain.errors import LeukoError
+
+QUICK = settings(deadline=None, max_examples=60)
 
 KINDS = {
     "Python": (("requirements.txt", "app.py"), ["unit"], ".venv/bin/python -m pytest", ""),
@@ -55,6 +57,7 @@ def test_it_is_pleasant_to_read():
     assert text.count("<-") == 4  # what it means, hosts, login, errors
 
 
+@QUICK
 @given(some.text(max_size=40), some.text(max_size=40), some.text(min_size=1, max_size=20))
 def test_any_folder_and_remote_give_a_file_that_reads_back(name, remote, branch):
     text = propose(Facts(application_name(name), "x" + remote, branch="b" + branch))

@@ -1,11 +1,13 @@
 from __future__ import annotations
 
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as some
 
 from leuko.config.quantities import parse_duration, parse_share, parse_ticks, share, ticks
 from leuko.domain.fleet import Share
+
+QUICK = settings(deadline=None, max_examples=60)
 
 WRITTEN = some.lists(
     some.tuples(some.integers(0, 10**6), some.sampled_from(["ms", "s", "m", "h", "d"])),
@@ -15,6 +17,7 @@ WRITTEN = some.lists(
 SECONDS = {"ms": 0.001, "s": 1, "m": 60, "h": 3600, "d": 86400}
 
 
+@QUICK
 @given(WRITTEN, some.booleans())
 def test_a_duration_is_the_sum_of_its_parts(parts, spaced):
     text = (" " if spaced else "").join(f"{number}{unit}" for number, unit in parts)
@@ -26,6 +29,7 @@ def test_a_duration_is_the_sum_of_its_parts(parts, spaced):
             parse_duration(text)
 
 
+@QUICK
 @given(
     some.one_of(
         some.text(), some.integers(), some.floats(), some.booleans(), some.none(), some.lists(some.integers())
@@ -49,6 +53,7 @@ def test_anything_else_is_a_clear_refusal(value):
                 assert parsed > 0
 
 
+@QUICK
 @given(some.decimals(0, 100, places=4))
 def test_a_share_keeps_its_percentage(percent):
     assert share(parse_share(f"{percent}%")).percent == pytest.approx(float(percent))
@@ -62,6 +67,7 @@ def test_a_share_is_a_count_or_a_percentage(written, value):
     assert share(parse_share(written)) == value
 
 
+@QUICK
 @given(some.floats(0.1, 10**5), some.floats(0.1, 600))
 def test_a_watch_in_time_is_never_shorter_than_asked_for(seconds, tick):
     assert ticks(seconds, tick) * tick >= seconds * (1 - 1e-9)

@@ -8,7 +8,7 @@ import sys
 from urllib.parse import quote, quote_plus
 
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as some
 
 from leuko.config.freeze import frozen_text
@@ -16,6 +16,8 @@ from leuko.config.loading import parse
 from leuko.config.problems import ConfigurationInvalid
 from leuko.config.secrets import Secrets, resolve
 from leuko.domain.errors import LeukoError
+
+QUICK = settings(deadline=None, max_examples=60)
 
 PLANTED = 'hunter2 "&/ä'
 
@@ -101,6 +103,7 @@ def test_a_key_of_several_lines_is_hidden_line_by_line():
     assert secrets.mask("+ AAAABBBBCCCC") == "+ ***KEY***"
 
 
+@QUICK
 @given(some.text(min_size=4, max_size=30), some.text(max_size=20), some.text(max_size=20))
 def test_no_value_ever_remains(value, before, after):
     masked = Secrets({"N": value}).mask(before + value + after)

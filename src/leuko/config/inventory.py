@@ -7,7 +7,6 @@ plugins are Ansible's own; `ansible-inventory --list` as the command resolves th
 from __future__ import annotations
 
 import asyncio
-import contextlib
 import json
 import re
 import shlex
@@ -18,6 +17,7 @@ from types import MappingProxyType
 from typing import Any
 
 from leuko.config.model import Configuration
+from leuko.config.programs import NotRunError, printed
 from leuko.config.ranges import unfold
 from leuko.config.tree import LARGEST as LARGEST_YAML
 from leuko.config.tree import read
@@ -85,30 +85,12 @@ def _file_text(path: Path) -> str:
 async def _command_text(argv: tuple[str, ...], folder: Path) -> str:
     shown = shlex.join(argv)
     try:
-        process = await asyncio.create_subprocess_exec(
-            *argv,
-            cwd=folder,
-            stdin=asyncio.subprocess.DEVNULL,
-            stdout=asyncio.subprocess.PIPE,
-            stderr=asyncio.subprocess.PIPE,
-            start_new_session=True,
-        )
-    except OSError as error:
-        raise _failed(shown, f"could not be started: {error.strerror}") from error
-    try:
-        async with asyncio.timeout(COMMAND_SECONDS):
-            output, errors = await process.communicate()
-    except TimeoutError:
-        raise _failed(shown, f"did not end within {COMMAND_SECONDS:g} s") from None
-    finally:
-        if process.returncode is None:
-            with contextlib.suppress(ProcessLookupError):
-                process.kill()
-            await process.wait()
-    if process.returncode != 0:
-        last = errors.decode("utf-8", "replace").strip().splitlines()[-1:] or ["it printed no error"]
-        raise _failed(shown, f"ended with {process.returncode}: {last[0][:300]}")
-    return _decoded(output, shown)
+        result = await printed(argv, folder, seconds=COMMAND_SECONDS, most=LARGEST)
+    except NotRunError as error:
+        raise _failed(shown, str(error)) from None
+    if result.status != 0:
+        raise _failed(shown, f"ended with {result.status}: {result.errors or 'it printed no error'}")
+    return _decoded(result.output, shown)
 
 
 def _decoded(content: bytes, where: str) -> str:

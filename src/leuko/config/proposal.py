@@ -7,6 +7,7 @@ import re
 from dataclasses import dataclass, replace
 from pathlib import Path
 
+from leuko.config.programs import NotRunError, printed
 from leuko.domain.errors import LeukoError
 
 GIT_SECONDS = 20.0
@@ -73,25 +74,10 @@ def application_name(text: str) -> str:
 async def _git(folder: Path, *words: str) -> str:
     """One line of git's answer; empty when git says no."""
     try:
-        process = await asyncio.create_subprocess_exec(
-            "git",
-            "-C",
-            str(folder),
-            *words,
-            stdin=asyncio.subprocess.DEVNULL,
-            stdout=asyncio.subprocess.PIPE,
-            stderr=asyncio.subprocess.DEVNULL,
-        )
-    except OSError as error:
-        raise LeukoError(f"git could not be started: {error.strerror}", way_out="Install git.") from error
-    try:
-        async with asyncio.timeout(GIT_SECONDS):
-            output, _ = await process.communicate()
-    finally:
-        if process.returncode is None:
-            process.kill()
-            await process.wait()
-    return output.decode("utf-8", "replace").strip() if process.returncode == 0 else ""
+        result = await printed(("git", "-C", str(folder), *words), folder, seconds=GIT_SECONDS, most=1 << 20)
+    except NotRunError as error:
+        raise LeukoError(f"git {error}", where=str(folder), way_out="Is git installed?") from None
+    return result.output.decode("utf-8", "replace").strip() if result.status == 0 else ""
 
 
 def _top_level(folder: Path) -> tuple[tuple[str, ...], tuple[str, ...]]:

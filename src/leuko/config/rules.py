@@ -7,6 +7,7 @@ found to a `Notes`.
 from __future__ import annotations
 
 import re
+from collections.abc import Sequence
 from datetime import UTC, datetime
 from itertools import combinations, islice, pairwise
 from pathlib import PurePosixPath
@@ -14,13 +15,14 @@ from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
 
 from cronsim import CronSim, CronSimError
 
-from leuko.config.fleet_rules import check_fleet, check_phases, known_roles, pushed_roles
+from leuko.config.fleet_rules import check_fleet, check_phases, check_reach, known_roles, pushed_roles
 from leuko.config.gauge_rules import check_gauges
 from leuko.config.model import Configuration, Release, Window
-from leuko.config.notes import NAME, Notes, Path, Where, outside
+from leuko.config.notes import NAME, Notes, Path, Where, near, outside
 from leuko.config.problems import Problem
 from leuko.config.quantities import ticks
 from leuko.config.secrets import REFERENCE
+from leuko.domain.fleet import Host
 
 _VARIABLE = re.compile(r"^[A-Za-z_][A-Za-z0-9_]*$")
 _BRANCH = re.compile(r"^(?![-/.])(?!.*(\.\.|//|@\{|/\.|\.lock$|[/.]$))[^\x00-\x20\x7f~^:?*\[\\]+$")
@@ -44,6 +46,24 @@ def broken_rules(configuration: Configuration, where: Where) -> list[Problem]:
     check_gauges(configuration, notes)
     _check_secrets(configuration, notes)
     _check_notify(configuration, notes)
+    return notes.problems
+
+
+def fleet_problems(configuration: Configuration, hosts: Sequence[Host], where: Where) -> list[Problem]:
+    """What only the real hosts show, once an inventory was read: hosts never reached, phases left empty."""
+    notes = Notes(where)
+    if not any(host.pushed for host in hosts):
+        notes.say(("fleet",), "C033", "has no host to push to", "Look at the inventory and its groups.")
+        return notes.problems
+    names = {host.name for host in hosts if host.pushed}
+    for index, phase in enumerate(configuration.push.phases):
+        for position, name in enumerate(phase.names):
+            if name not in names:
+                rule = f'there is no pushed host "{name}"'
+                way_out = near(name, sorted(names), "Hosts")
+                notes.say(("push", "phases", index, "names", position), "C031", rule, way_out)
+    if not notes.problems:
+        check_reach(configuration, hosts, notes)
     return notes.problems
 
 

@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import asyncio
 import base64
-import contextlib
 import json
 import os
 import re
@@ -19,6 +18,7 @@ from urllib.parse import quote, quote_plus
 
 from leuko.config.model import Configuration, Secret
 from leuko.config.problems import ConfigurationInvalid, Problem
+from leuko.config.programs import NotRunError, printed
 from leuko.domain.errors import LeukoError
 
 SHORTEST = 4
@@ -182,42 +182,17 @@ def _from_file(path: Path) -> str:
 
 
 async def _from_command(argv: tuple[str, ...], folder: Path) -> str:
-    # only the program is named: its arguments may be what nobody should read
-    program = argv[0]
+    # only the program is named: its arguments, and what it complains of, may be what nobody should read
+    program = f"`{argv[0]}`"
     try:
-        process = await asyncio.create_subprocess_exec(
-            *argv,
-            cwd=folder,
-            stdin=asyncio.subprocess.DEVNULL,
-            stdout=asyncio.subprocess.PIPE,
-            stderr=asyncio.subprocess.DEVNULL,
-            start_new_session=True,
+        result = await printed(argv, folder, seconds=COMMAND_SECONDS, most=LARGEST)
+    except NotRunError as error:
+        raise _NotReadError(f"is to come from {program}, which {error}") from None
+    if result.status != 0:
+        raise _NotReadError(
+            f"is to come from {program}, which ended with {result.status}", "Run it by hand to see why."
         )
-    except OSError as error:
-        raise _NotReadError(
-            f"is to come from `{program}`, which could not be started: {error.strerror}"
-        ) from None
-    assert process.stdout is not None
-    try:
-        async with asyncio.timeout(COMMAND_SECONDS):
-            output = b""
-            while len(output) <= LARGEST and (piece := await process.stdout.read(LARGEST)):
-                output += piece
-            status = await process.wait() if len(output) <= LARGEST else 0
-    except TimeoutError:
-        raise _NotReadError(
-            f"is to come from `{program}`, which did not end within {COMMAND_SECONDS:g} s"
-        ) from None
-    finally:
-        if process.returncode is None:
-            with contextlib.suppress(ProcessLookupError):
-                process.kill()
-            await process.wait()
-    if status != 0:
-        raise _NotReadError(
-            f"is to come from `{program}`, which ended with {status}", "Run it by hand to see why."
-        )
-    return _decoded(output, f"`{program}`")
+    return _decoded(result.output, program)
 
 
 def _decoded(content: bytes, source: str) -> str:
