@@ -123,12 +123,17 @@ def _decide(
             return decision, sentences.silence(silent)
     if ticks < question.wanted:
         return Decision.CONTINUE, sentences.going_on(ticks, question.wanted)
-    return _at_the_end(question, rows, ticks)
+    return _at_the_end(windows, rows, ticks)
 
 
-def _at_the_end(question: Question, rows: list[Row], ticks: int) -> tuple[Decision, str]:
+def _at_the_end(windows: Windows, rows: list[Row], ticks: int) -> tuple[Decision, str]:
+    question = windows.question
     required = [row for row in rows if row.gauge.required and row.role in question.pushed_roles]
     thin = [row for row in required if row.coverage < silence.PRESENT]
+    if thin and windows.watch.stop - windows.watch.start < question.most_ticks:
+        return Decision.CONTINUE, sentences.thin(
+            thin
+        )  # ticks that were missed are neither health nor silence
     if thin:
         return Decision.HOLD, sentences.thin(thin)
     if not question.pushed_roles:
@@ -139,9 +144,14 @@ def _at_the_end(question: Question, rows: list[Row], ticks: int) -> tuple[Decisi
     unseen = sorted(question.pushed_roles - {row.role for row in required if not row.blind})
     if unseen:
         return Decision.HOLD, sentences.unseen(unseen, required)
+    return _declared(question, rows, ticks)
+
+
+def _declared(question: Question, rows: list[Row], ticks: int) -> tuple[Decision, str]:
+    """Passes, unless a size that a gauge must be able to show cannot be seen yet."""
     wanting = [row for row in rows if row.gauge.must_see is not None and row.visible > row.gauge.must_see]
-    if wanting and ticks < question.most_ticks:
+    if not wanting:
+        return Decision.PASS, sentences.passed(rows, ticks, question)
+    if ticks < question.most_ticks:
         return Decision.CONTINUE, sentences.extended(wanting, question)
-    if wanting:
-        return Decision.HOLD, sentences.wanting(wanting)
-    return Decision.PASS, sentences.passed(rows, ticks, question)
+    return Decision.HOLD, sentences.wanting(wanting)
