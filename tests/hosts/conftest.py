@@ -9,6 +9,7 @@ from dataclasses import dataclass, field, replace
 from pathlib import Path
 
 import pytest
+from tests.sshd import SshFleet, sshd_fleet
 
 from leuko.config.model import Release as ReleaseOptions
 from leuko.domain.order import Fence, Order, OrderKind, Outcome
@@ -20,7 +21,6 @@ from leuko.hosts.perform import Orders
 from leuko.hosts.port import Address, Connection, Transport
 from leuko.hosts.transport.local import LocalTransport
 from leuko.releases.archives import Archives
-from tests.sshd import SshFleet, sshd_fleet
 
 
 @dataclass

@@ -48,7 +48,10 @@ async def test_a_switch_that_died(here, kind, step):
     assert here.journal.count(f" end {order.id} ") == 1
 
 
-@pytest.mark.parametrize("step", ["begun", "block", "received", "linked-base", "verified", "before-sync", "before-publish", "published"])
+@pytest.mark.parametrize(
+    "step",
+    ["begun", "block", "received", "linked-base", "verified", "before-sync", "before-publish", "published"],
+)
 async def test_a_stage_that_died(here, step):
     files = {f"f{number}": f"{number}" * 100 for number in range(20)}
     first, second = await here.build(files), await here.build({**files, "f1": "new", "g": "g"})

@@ -7,10 +7,10 @@ import random
 from dataclasses import replace
 
 import pytest
+from tests.hosts.conftest import until
 
 from leuko.domain.order import Fence, Result
 from leuko.hosts.perform import Orders
-from tests.hosts.conftest import until
 
 
 @pytest.fixture
@@ -82,7 +82,9 @@ async def test_the_fence_is_compared_again_at_the_rename(two):
 
 
 async def test_a_newer_epoch_kills_what_an_older_one_began(two):
-    slow = two.order("switch", target=two.second, hooks={"before_switch": 'touch "$LEUKO_ROOT/began"; sleep 1000'})
+    slow = two.order(
+        "switch", target=two.second, hooks={"before_switch": 'touch "$LEUKO_ROOT/began"; sleep 1000'}
+    )
     task = asyncio.create_task(two.perform(slow))
     await until((two.root / "began").exists)
     newer = await two.give("restore", base=two.first, fence=Fence("test", 2, 1))
@@ -108,7 +110,9 @@ async def test_a_restore_kills_the_switch_that_it_takes_back(two):
 async def test_a_switch_waits_for_the_order_before_it(two):
     go = two.root / "go"
     slow = two.order(
-        "switch", target=two.second, hooks={"reload": 'touch "$LEUKO_ROOT/began"; while [ ! -e "$LEUKO_ROOT/go" ]; do sleep 0.01; done'}
+        "switch",
+        target=two.second,
+        hooks={"reload": 'touch "$LEUKO_ROOT/began"; while [ ! -e "$LEUKO_ROOT/go" ]; do sleep 0.01; done'},
     )
     task = asyncio.create_task(two.perform(slow))
     await until((two.root / "began").exists)
@@ -130,14 +134,18 @@ async def test_the_same_order_given_twice_at_once_is_carried_out_once(two):
 
 async def test_an_order_can_be_killed_from_another_channel(two):
     slow = two.order(
-        "switch", target=two.second, hooks={"before_switch": 'touch "$LEUKO_ROOT/began"; trap "" TERM; while :; do sleep 1; done'}
+        "switch",
+        target=two.second,
+        hooks={"before_switch": 'touch "$LEUKO_ROOT/began"; trap "" TERM; while :; do sleep 1; done'},
     )
     task = asyncio.create_task(two.perform(slow))
     await until((two.root / "began").exists)
     assert (await two.probe()).under_way == (slow.id,)
     stale = await Orders().abort(two.source, two.reach, "app", slow.id, fence=Fence("test", 0, 1), why="old")
     assert stale.result is Result.REFUSED
-    aborted = await Orders().abort(two.source, two.reach, "app", slow.id, fence=two.fence, why="alice said so")
+    aborted = await Orders().abort(
+        two.source, two.reach, "app", slow.id, fence=two.fence, why="alice said so"
+    )
     assert aborted.done, aborted
     outcome = await task
     assert outcome.result is Result.FAILED
@@ -162,7 +170,9 @@ async def test_two_controllers_interleaved_leave_the_newest_orders_word(two):
     async def one(fence):
         target = two.first if fence.sequence % 3 else two.second
         async with turn:
-            order = replace(two.order("switch", target=target, fence=fence), id=f"o.{fence.epoch}.{fence.sequence}")
+            order = replace(
+                two.order("switch", target=target, fence=fence), id=f"o.{fence.epoch}.{fence.sequence}"
+            )
             return fence, target, await two.perform(order)
 
     results = await asyncio.gather(*(one(fence) for fence in fences))

@@ -11,7 +11,6 @@ from pathlib import Path
 import pytest
 
 from leuko.domain.order import Result
-from tests.hosts.conftest import until
 
 
 @pytest.fixture
@@ -225,13 +224,17 @@ async def test_secrets_reach_hooks_through_a_file_and_nothing_else(world):
         'stat -c %a "$LEUKO_SECRETS"; . "$LEUKO_SECRETS"; printf "%s" "$TOKEN" >"$LEUKO_ROOT/got"; echo "it is $TOKEN"; '
         'cat /proc/[0-9]*/cmdline /proc/[0-9]*/environ 2>/dev/null | tr "\\0" "\\n" >"$LEUKO_ROOT/processes"'
     )
-    outcome = await world.give("switch", target=release, hooks={"reload": hook}, secrets={"TOKEN": SECRET, "OTHER": "two\nlines"})
+    outcome = await world.give(
+        "switch", target=release, hooks={"reload": hook}, secrets={"TOKEN": SECRET, "OTHER": "two\nlines"}
+    )
     assert outcome.done, outcome
     assert outcome.output == "600\nit is ***\n"
     assert (world.root / "got").read_text() == SECRET
     assert "planted-s3cret" not in (world.root / "processes").read_text(errors="replace")
     (world.root / "got").unlink()
-    found = subprocess.run(["grep", "-rl", "planted-s3cret", str(world.root)], capture_output=True, text=True)
+    found = subprocess.run(
+        ["grep", "-rl", "planted-s3cret", str(world.root)], capture_output=True, check=False, text=True
+    )
     assert found.stdout == ""
 
 
@@ -239,7 +242,9 @@ async def test_a_restore_is_not_stopped_by_hooks_that_come_before_the_link(stage
     base = await staged.build({"app": "old"})
     await staged.ready(base)
     assert (await switch(staged)).done
-    outcome = await staged.give("restore", base=base, hooks={"before_restore": "exit 1", "drain": "exit 2", "reload": "echo hi"})
+    outcome = await staged.give(
+        "restore", base=base, hooks={"before_restore": "exit 1", "drain": "exit 2", "reload": "echo hi"}
+    )
     assert outcome.done, outcome
     assert staged.current == base
     assert outcome.facts["warning_before_restore"] == "1"
@@ -248,10 +253,16 @@ async def test_a_restore_is_not_stopped_by_hooks_that_come_before_the_link(stage
 
 async def test_hooks_around_staging(here):
     release = await here.build({"app": "x"})
-    hooks = {"before_stage": 'echo "$LEUKO_MOMENT in $PWD"', "after_stage": 'echo "$LEUKO_MOMENT in $PWD"; exit 5'}
+    hooks = {
+        "before_stage": 'echo "$LEUKO_MOMENT in $PWD"',
+        "after_stage": 'echo "$LEUKO_MOMENT in $PWD"; exit 5',
+    }
     outcome = await here.stage(release, hooks=hooks)
     assert outcome.reason.startswith("after_stage failed with exit code 5")
-    assert outcome.output.splitlines() == [f"before_stage in {here.root}", f"after_stage in {here.root}/releases/{release}"]
+    assert outcome.output.splitlines() == [
+        f"before_stage in {here.root}",
+        f"after_stage in {here.root}/releases/{release}",
+    ]
     refused = await here.give("switch", target=release)
     assert refused.reason == f"release {release} is not on this host, or was not staged to its end"
     again = await here.stage(release, hooks={"after_stage": "true"})

@@ -27,10 +27,9 @@ async def test_a_release_is_staged_switched_and_restored(world):
         "bin/y": b"y",
     }
     assert world.tree(base)["app.py"] == b"one"
-    assert (
-        (world.root / "releases" / target / "lib/a").stat().st_ino
-        == (world.root / "releases" / base / "lib/a").stat().st_ino
-    )
+    assert (world.root / "releases" / target / "lib/a").stat().st_ino == (
+        world.root / "releases" / base / "lib/a"
+    ).stat().st_ino
 
     hooks = {
         "reload": 'echo "$LEUKO_RELEASE $LEUKO_PREVIOUS $LEUKO_REVISION" >>"$LEUKO_ROOT/log"; echo printed'

@@ -1,5 +1,7 @@
 """Copying a release to a host, when something is wrong with the copy, the host or the names."""
 
+# ruff: noqa: PTH - paths are bytes here: a name need not be text
+
 from __future__ import annotations
 
 import asyncio
@@ -10,13 +12,13 @@ from dataclasses import replace
 from pathlib import Path
 
 import pytest
+from tests.hosts.conftest import make_world
 
 from leuko.domain.errors import LeukoError
 from leuko.domain.order import Result
 from leuko.hosts.perform import Orders
 from leuko.hosts.port import Unreachable
 from leuko.releases.archives import Archives
-from tests.hosts.conftest import make_world
 
 ODD_NAMES = [
     b"with space",
@@ -260,10 +262,20 @@ async def test_a_payload_of_another_release(here):
     assert not (here.root / "releases" / release).exists()
 
 
-@pytest.mark.parametrize("change", [lambda data: data[:-100], lambda data: data[:40] + b"x" * 20 + data[60:], lambda data: b"", lambda data: b"garbage"])
+@pytest.mark.parametrize(
+    "change",
+    [
+        lambda data: data[:-100],
+        lambda data: data[:40] + b"x" * 20 + data[60:],
+        lambda data: b"",
+        lambda data: b"garbage",
+    ],
+)
 async def test_a_damaged_archive(here, change):
     release = await here.build({"a": "1" * 1000})
-    outcome = await here.perform(here.order("stage", target=release), reworked(await here.payload(release), here.folder, change))
+    outcome = await here.perform(
+        here.order("stage", target=release), reworked(await here.payload(release), here.folder, change)
+    )
     assert outcome.result is Result.FAILED
     assert "could not be unpacked" in outcome.reason
     assert here.leftovers() == []
@@ -274,7 +286,9 @@ async def test_a_damaged_delta_fails_clearly(here):
     await here.ready(first)
     payload = await here.payload(second, (first,))
     (here.folder / "bad").write_bytes(b"garbage")
-    outcome = await here.perform(here.order("stage", target=second), replace(payload, deltas={first: str(here.folder / "bad")}))
+    outcome = await here.perform(
+        here.order("stage", target=second), replace(payload, deltas={first: str(here.folder / "bad")})
+    )
     assert outcome.result is Result.FAILED
     assert (await here.stage(second, first)).done
 
@@ -282,7 +296,10 @@ async def test_a_damaged_delta_fails_clearly(here):
 async def test_a_delta_from_another_base_falls_back_to_the_whole(here):
     first, second, third = [await here.build({"a": text, "b": "same"}) for text in "123"]
     await here.ready(first)
-    wrong = replace(await here.payload(third, (first,)), deltas={first: (await here.payload(third, (second,))).deltas[second]})
+    wrong = replace(
+        await here.payload(third, (first,)),
+        deltas={first: (await here.payload(third, (second,))).deltas[second]},
+    )
     outcome = await here.perform(here.order("stage", target=third), wrong)
     assert outcome.done, outcome
     assert outcome.facts["copied"] in ("full", "delta")
@@ -358,7 +375,9 @@ async def test_progress_is_told(here):
     release = await here.build({"a": os.urandom(1_000_000)})
     seen = []
     order = here.order("stage", target=release)
-    outcome = await here.performer.perform(here.source, here.reach, order, await here.payload(release), progress=lambda *it: seen.append(it))
+    outcome = await here.performer.perform(
+        here.source, here.reach, order, await here.payload(release), progress=lambda *it: seen.append(it)
+    )
     assert outcome.done
     size = Path((await here.payload(release)).full).stat().st_size
     assert seen[-1] == (size, size)
@@ -429,7 +448,10 @@ async def test_thirty_hosts_staged_at_once_share_one_reading(tmp_path):
     release = await first.build({f"f{number}": str(number) for number in range(50)})
     payload = await first.payload(release)
     outcomes = await asyncio.gather(
-        *(first.performer.perform(w.source, w.reach, w.order("stage", target=release), payload) for w in worlds)
+        *(
+            first.performer.perform(w.source, w.reach, w.order("stage", target=release), payload)
+            for w in worlds
+        )
     )
     assert all(outcome.done for outcome in outcomes), outcomes
     digests = {hashlib.sha256(repr(w.tree(release)).encode()).hexdigest() for w in worlds}

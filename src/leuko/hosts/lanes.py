@@ -18,7 +18,7 @@ class PooledHost:
     lane: Lane = "orders"
 
     async def __call__(self) -> Connection:
-        """Connects when it must, so that a host that cannot be reached is told apart from an order cut off."""
+        """Connects when it must: a host that cannot be reached is told apart from an order cut off."""
         await self.pool.connection(self.address)
         return self
 

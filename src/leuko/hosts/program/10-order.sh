@@ -20,7 +20,7 @@ newline='
 '
 block=131072
 order=unknown token=none kind='' begun='' answered='' capturing='' hook='' facts='' switched_from=''
-link_ns=0 hook_time=0 work='' step=start turn_order=''
+dated=-100 moment_of='' link_ns=0 hook_time=0 work='' step=start turn_order=''
 
 # --- reading the order -------------------------------------------------------------------------------------
 
@@ -151,7 +151,9 @@ on_term() {
 # --- the journal and the fence -----------------------------------------------------------------------------
 
 journal() { # event order text: one line, appended
-  moment_of=$(date -u +%Y-%m-%dT%H:%M:%SZ)
+  uptime_cs
+  # the last line's time serves for what comes within half a second of it
+  [ $((now - dated)) -lt 50 ] || dated=$now moment_of=$(date -u +%Y-%m-%dT%H:%M:%SZ)
   { printf '%s %s %s %s\n' "$moment_of" "$1" "$2" "$3" >>.leuko/journal; } 2>/dev/null && return 0
   rm -f .leuko/spare # kept for this: a full disk must not stop a rollback
   { printf '\n%s %s %s %s\n' "$moment_of" "$1" "$2" "$3" >>.leuko/journal; } 2>/dev/null
@@ -317,7 +319,7 @@ begin() { # turn file: takes the turn, compares the fence, writes the journal's 
     remaining
     flock -w "$left" 7 || finish timed-out "another order was being carried out for over $left s"
   done
-  rm -f ".leuko/run/$order"@*
+  for file in ".leuko/run/$order"@*; do [ ! -e "$file" ] || rm -f "$file"; done # of a try that died
   born "$PPID" || birth=0
   read -r boot </proc/sys/kernel/random/boot_id
   printf '%s %s %s\n' "$PPID" "$birth" "$boot" >".leuko/run/$order@group"

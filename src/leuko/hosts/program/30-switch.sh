@@ -44,7 +44,7 @@ link() { # release: compares the fence and renames under one lock
   own_current
   [ -z "$switched_from" ] || [ "$switched_from" != "$1" ] || { unlock_host; return 0; }
   before=$(date +%s%N)
-  rm -f "current.new.$order"
+  [ ! -L "current.new.$order" ] || rm -f "current.new.$order"
   ln -s "releases/$1" "current.new.$order" 2>/dev/null || {
     rm -f .leuko/spare
     ln -s "releases/$1" "current.new.$order" || { unlock_host; finish failed "the link cannot be made: $(ln -s x "current.new.$order" 2>&1)"; }
