@@ -21,6 +21,8 @@ from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 
+import pytest
+
 from leuko.hosts.port import Address
 
 SSHD = shutil.which("sshd", path=f"{os.environ.get('PATH', '')}:/usr/sbin") or "/usr/sbin/sshd"
@@ -156,6 +158,16 @@ def sshd_fleet(
         for host in fleet.hosts:
             host.stop()
         shutil.rmtree(folder, ignore_errors=True)
+
+
+@pytest.fixture(scope="session")
+def ssh_fleet() -> Iterator[SshFleet]:
+    """Three servers for a whole run; for tests that do not stop, freeze or change them.
+
+    A conftest gets it by importing it. A test asks for `needs("sshd")` by a mark.
+    """
+    with sshd_fleet(3) as started:
+        yield started
 
 
 def _make_keys(folder: Path, count: int) -> None:

@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 import os
-from collections.abc import AsyncIterator, Iterator
+from collections.abc import AsyncIterator
 from dataclasses import dataclass
 from pathlib import Path
 
 import pytest
-from tests.sshd import SshFleet, SshHost, sshd_fleet
+from tests.sshd import SshHost, ssh_fleet
 
 from leuko.hosts.port import Address, Channel, Connection, Transport
 from leuko.hosts.transport.local import LocalTransport
@@ -16,11 +16,8 @@ from leuko.hosts.transport.native import NativeTransport
 from leuko.hosts.transport.openssh import OpenSshTransport
 
 
-@pytest.fixture(scope="session")
-def fleet() -> Iterator[SshFleet]:
-    """Three servers that no test stops, freezes or changes."""
-    with sshd_fleet(3) as started:
-        yield started
+fleet = ssh_fleet
+"""Servers that no test stops, freezes or changes."""
 
 
 @pytest.fixture

@@ -118,6 +118,12 @@ async def test_settings_that_would_smuggle_in_another_line(transport, fleet):
         assert (await failure(transport, replace(fleet.addresses[0], options=options))).code == "T010"
 
 
+async def test_settings_that_no_ssh_can_read(transport, fleet):
+    error = await failure(transport, replace(fleet.addresses[0], options=(("ConnectTimeout", "soon"),)))
+    assert error.code in {"T010", "T014"}
+    assert "/proc" not in str(error)
+
+
 async def test_settings_of_an_address_reach_the_host(transport, fleet):
     host = fleet.hosts[1]
     alias = f"[{host.address.host}]:{host.address.port}"

@@ -5,9 +5,9 @@ from __future__ import annotations
 import asyncio
 import getpass
 import os
-import tempfile
-from collections.abc import Awaitable, Callable, Sequence
-from contextlib import suppress
+from collections.abc import Awaitable, Callable, Iterator, Sequence
+from contextlib import contextmanager, suppress
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, cast
 
@@ -16,7 +16,7 @@ from asyncssh.config import SSHClientConfig
 
 from leuko.hosts.port import Address, Channel, Connection, Unreachable
 from leuko.hosts.transport import refusals, settings
-from leuko.hosts.transport.jumps import Hops
+from leuko.hosts.transport.jumps import Chain, Hops
 from leuko.hosts.transport.native_channel import NativeChannel, Session
 from leuko.hosts.transport.native_reasons import Attempt, Client, explained
 from leuko.hosts.transport.trust import KnownHosts
@@ -29,6 +29,15 @@ WINDOW = 256 * 1024
 
 DEEPEST = 8
 """Jump hosts of jump hosts."""
+
+
+@dataclass(frozen=True, slots=True)
+class _Prepared:
+    """What a login needs to have read. The files stay until it is done: asyncssh reads them again."""
+
+    files: list[str]
+    config: SSHClientConfig
+    known: asyncssh.SSHKnownHosts
 
 
 class NativeTransport:
@@ -51,47 +60,49 @@ class NativeTransport:
 
     async def connect(self, address: Address) -> Connection:
         """Connects through all jump hosts, within the address's time."""
-        via: tuple[Address, ...] = ()
         try:
             async with asyncio.timeout(address.connect_timeout):
-                via = await self._chain(address, 0)
-                return await self._reach(address, via)
+                return await self._reach(address, None)
         except TimeoutError as error:
-            way = f" (by way of {refusals.place(via[-1])})" if via else ""
+            way = f" (by way of {', '.join(address.jump)})" if address.jump else ""
             raise refusals.timed_out(address, way) from error
 
-    async def _chain(self, address: Address, depth: int) -> tuple[Address, ...]:
-        """Its jump hosts. The first may have its own in ssh_config; the next are reached through it."""
-        jumps = address.jump
-        if not jumps:
-            with tempfile.TemporaryDirectory(prefix="leuko-ssh-") as folder:
-                config = await _read_config(address, self._files(address, Path(folder)))
-                jumps = tuple(_proxy_jump(config))
-        hops = settings.hops(address, jumps)
-        # `Host *` with a ProxyJump names the jump host's own way too
-        if not hops or depth > DEEPEST or (hops[0].host, hops[0].port) == (address.host, address.port):
-            return ()
-        return (*await self._chain(hops[0], depth + 1), *hops)
-
-    async def _reach(self, address: Address, via: tuple[Address, ...]) -> NativeConnection:
-        try:
-            hop, give_back = await self._hops.take(via) if via else (None, None)
-        except Unreachable as error:
-            where = f"{refusals.place(address)} by way of {error.where}"
-            raise Unreachable(error.rule, where=where, way_out=error.way_out, code=error.code) from error
-        try:
-            with tempfile.TemporaryDirectory(prefix="leuko-ssh-") as folder:
-                files = self._files(address, Path(folder))
-                config = await _read_config(address, files)
-                connection = await self._login(address, config, files, hop)
-        except BaseException:
-            if give_back is not None:
-                await give_back()
-            raise
+    async def _reach(self, address: Address, via: Chain | None) -> NativeConnection:
+        """Through `via`; None: through the jump hosts that the address or ssh_config names."""
+        with _in_memory(settings.target_lines(address)) as own:
+            prepared = await self._prepare(address, own)
+            if via is None:
+                via = await self._chain(address, prepared.config, 0)
+            hop, give_back = await self._take(address, via) if via else (None, None)
+            try:
+                connection = await self._login(address, prepared, hop)
+            except BaseException:
+                if give_back is not None:
+                    await give_back()
+                raise
         connection.give_back = give_back
         return connection
 
-    async def _reach_hop(self, chain: tuple[Address, ...]) -> NativeConnection:
+    async def _chain(self, address: Address, config: SSHClientConfig, depth: int) -> Chain:
+        """Its jump hosts. The first may have its own in ssh_config; the next are reached through it."""
+        hops = settings.hops(address, address.jump or _proxy_jump(config))
+        # `Host *` with a ProxyJump names the jump host's own way too
+        if not hops or depth > DEEPEST or (hops[0].host, hops[0].port) == (address.host, address.port):
+            return ()
+        with _in_memory(settings.target_lines(hops[0])) as own:
+            first = await self._prepare(hops[0], own)
+        return (*await self._chain(hops[0], first.config, depth + 1), *hops)
+
+    async def _take(
+        self, address: Address, via: Chain
+    ) -> tuple[NativeConnection, Callable[[], Awaitable[None]]]:
+        try:
+            return await self._hops.take(via)
+        except Unreachable as error:
+            where = f"{refusals.place(address)} by way of {error.where}"
+            raise Unreachable(error.rule, where=where, way_out=error.way_out, code=error.code) from error
+
+    async def _reach_hop(self, chain: Chain) -> NativeConnection:
         *via, hop = chain
         try:
             async with asyncio.timeout(hop.connect_timeout):
@@ -99,11 +110,24 @@ class NativeTransport:
         except TimeoutError as error:
             raise refusals.timed_out(hop) from error
 
-    def _files(self, address: Address, folder: Path) -> list[str]:
-        own = folder / "config"
-        own.write_text("\n".join(settings.target_lines(address)) + "\n")
+    async def _prepare(self, address: Address, own: str) -> _Prepared:
+        """Reads ssh_config and known hosts, in a thread: files may lie on a slow disk, or be long."""
+        try:
+            prepared = await asyncio.to_thread(self._read, address, own)
+        except (OSError, ValueError, asyncssh.Error) as error:
+            raise refusals.bad_settings(address, str(error).replace(own, "fleet.ssh")) from error
+        if prepared.config.get("UserKnownHostsFile") == []:
+            raise refusals.unchecked_key(address)
+        return prepared
+
+    def _read(self, address: Address, own: str) -> _Prepared:
         others = (Path(file).expanduser() for file in self._config_files)
-        return [str(own), *(str(file) for file in others if os.access(file, os.R_OK))]
+        files = [own, *(str(file) for file in others if os.access(file, os.R_OK))]
+        flags = (False, False, False)  # not a reload, neither canonical nor final: as on a first reading
+        asked = ((), address.host, ())
+        loaded = SSHClientConfig.load(None, files, *flags, getpass.getuser(), *asked)
+        config = cast("SSHClientConfig", loaded)
+        return _Prepared(files, config, self._trusted(config))
 
     def _trusted(self, config: SSHClientConfig) -> asyncssh.SSHKnownHosts:
         """asyncssh by itself reads neither the system's files nor the second default one, and keeps none."""
@@ -112,16 +136,14 @@ class NativeTransport:
         return self._known.read((*user, *system))
 
     async def _login(
-        self, address: Address, config: SSHClientConfig, files: list[str], via: NativeConnection | None
+        self, address: Address, prepared: _Prepared, via: NativeConnection | None
     ) -> NativeConnection:
         client = Client()
-        known: asyncssh.SSHKnownHosts | None = None
         try:
-            known = await asyncio.to_thread(self._trusted, config)
             raw = await asyncssh.connect(
                 address.host,
-                config=files,
-                known_hosts=known,
+                config=prepared.files,
+                known_hosts=prepared.known,
                 client_factory=lambda: client,
                 tunnel=via.raw if via else None,
                 keepalive_interval=self._keepalive,
@@ -133,7 +155,8 @@ class NativeTransport:
                 encoding=None,
             )
         except (OSError, asyncssh.Error, ValueError) as error:
-            raise explained(Attempt(address, config, client, known), error) from error
+            attempt = Attempt(address, prepared.config, client, prepared.known)
+            raise explained(attempt, error) from error
         return NativeConnection(address, raw, client, self._linger)
 
 
@@ -200,21 +223,13 @@ def _abort_late(opening: asyncio.Future[Any]) -> None:
         opening.result()[0].abort()
 
 
-async def _read_config(address: Address, files: list[str]) -> SSHClientConfig:
-    flags = (False, False, False)  # not a reload, neither canonical nor final: as on a first reading
-    asked = ((), address.host, ())
-
-    def read() -> SSHClientConfig:
-        loaded = SSHClientConfig.load(None, files, *flags, getpass.getuser(), *asked)
-        return cast("SSHClientConfig", loaded)
-
-    try:
-        config = await asyncio.to_thread(read)
-    except (OSError, ValueError, asyncssh.Error) as error:
-        raise refusals.bad_settings(address, str(error)) from error
-    if config.get("UserKnownHostsFile") == []:
-        raise refusals.unchecked_key(address)
-    return config
+@contextmanager
+def _in_memory(lines: Sequence[str]) -> Iterator[str]:
+    """A file for asyncssh, which takes ssh_config as files only: no disk is touched, nothing stays."""
+    with open(os.memfd_create("leuko-ssh-config"), "w") as file:  # noqa: PTH123 - it has no path before
+        file.write("\n".join(lines) + "\n")
+        file.flush()
+        yield f"/proc/self/fd/{file.fileno()}"
 
 
 def _proxy_jump(config: SSHClientConfig) -> Sequence[str]:

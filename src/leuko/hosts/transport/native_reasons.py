@@ -43,7 +43,7 @@ class Attempt:
     address: Address
     config: SSHClientConfig
     client: Client
-    known: asyncssh.SSHKnownHosts | None
+    known: asyncssh.SSHKnownHosts
 
 
 def explained(attempt: Attempt, error: Exception) -> Unreachable:
@@ -58,7 +58,7 @@ def explained(attempt: Attempt, error: Exception) -> Unreachable:
 
 def _untrusted(attempt: Attempt, error: Exception) -> Unreachable:
     address, client = attempt.address, attempt.client
-    if client.offered is None or attempt.known is None:
+    if client.offered is None:
         return refusals.unexplained(address, str(error))
     config = attempt.config
     host = cast("str", config.get("HostKeyAlias") or config.get("Hostname", address.host))
