@@ -231,3 +231,41 @@ def test_the_program_is_plain_sh(tmp_path):
         ]
         assert lines == [], word
     assert os.access("/bin/sh", os.X_OK)
+
+
+@pytest.mark.needs("root")
+async def test_the_whole_life_as_a_user_without_rights(here):
+    """As most people deploy: a user of its own, which owns the application's folder and nothing else."""
+    ordinary = ["setpriv", "--reuid", "65534", "--regid", "65534", "--clear-groups", "env", "HOME=/"]
+
+    class Ordinary:
+        alive = True
+
+        async def start(self, argv):
+            return await (await LocalTransport().connect(here.address)).start([*ordinary, *argv])
+
+    here.connection = Ordinary()
+    here.root.mkdir(parents=True)
+    for path in (here.root, *here.root.parents):
+        if path.is_relative_to("/tmp/pytest-of-root"):
+            path.chmod(0o755)
+    os.chown(here.root, 65534, 65534)
+    base, target = await here.build({"app": "1", "b": "b"}), await here.build({"app": "2", "b": "b"})
+    await here.ready(base)
+    assert (await here.give("switch", target=base, hooks={"reload": "id -u"})).output == "65534\n"
+    staged = await here.stage(target, base, base=base)
+    assert staged.facts["copied"] == "delta", staged
+    assert (await here.give("switch", target=target, base=base)).done
+    assert (await here.give("restore", base=base)).done
+    assert (await here.give("prune", keep=(base,))).facts["removed"] == ""
+    (here.root / ".leuko/base").unlink()
+    assert (await here.give("prune", keep=(base,))).facts["removed"] == target
+    assert (await here.give("verify", target=base)).done
+    facts = await here.probe()
+    assert (facts.user, facts.writable) == ("nobody", True)
+    here.root.parent.chmod(0o755)
+    os.chown(here.root / ".leuko", 0, 0)
+    refused = await here.give("switch", target=base)
+    assert refused.result is Result.REFUSED
+    assert refused.reason == f"nobody may not write in {here.root}/.leuko"
+    assert not (await here.probe()).writable

@@ -1,6 +1,6 @@
 """Copying a release to a host, when something is wrong with the copy, the host or the names."""
 
-# ruff: noqa: PTH - paths are bytes here: a name need not be text
+# ruff: noqa: PTH102, PTH103, PTH106, PTH107, PTH112, PTH114, PTH115, PTH118, PTH120, PTH123, PTH211 - paths are bytes here: a name need not be text
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""A host's journal as values. One line an event: time, event, order, `name=value` ..., ` -- ` and a reason."""
+"""A host's journal as values. A line: time, event, order, `name=value` ..., ` -- ` and a reason."""
 
 from __future__ import annotations
 

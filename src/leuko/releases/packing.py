@@ -97,8 +97,10 @@ def _add_entry(archive: tarfile.TarFile, tree: Tree, entry: Entry) -> None:
             checked = _Hashing(file)
             try:
                 archive.addfile(member, checked)
-            except tarfile.ReadError as error:
-                raise _changed(entry) from error
+            except OSError as error:
+                if error.errno is not None:
+                    raise
+                raise _changed(entry) from error  # tarfile's own word for a file that became shorter
             if checked.digest != entry.sha256 or file.read(1):
                 raise _changed(entry)
 
