@@ -155,8 +155,7 @@ def test_what_only_the_real_hosts_show():
 
     def said(found):
         return [
-            str(problem).split("\n")[0]
-            for problem in fleet_problems(loaded.configuration, found, lambda path: dotted(path))
+            str(problem).split("\n")[0] for problem in fleet_problems(loaded.configuration, found, dotted)
         ]
 
     assert said(large) == []

@@ -71,6 +71,9 @@ CODES: Mapping[str, str] = MappingProxyType(
 """Stable ids; those with W are warnings: the configuration can be used."""
 
 
+_LONGEST = 400
+
+
 @dataclass(frozen=True, slots=True)
 class Problem:
     """One thing that is wrong. `where` is `leuko.yml:31:14 push.phases[1].watch`."""
@@ -79,6 +82,11 @@ class Problem:
     rule: str
     way_out: str = ""
     code: str = ""
+
+    def __post_init__(self) -> None:
+        # a value from the file may stand in these: it must neither break a line nor speak to a terminal
+        for name in ("where", "rule", "way_out"):
+            object.__setattr__(self, name, _on_one_line(getattr(self, name)))
 
     @property
     def warning(self) -> bool:
@@ -89,6 +97,13 @@ class Problem:
         head = f"{self.where}: {self.rule}" if self.where else self.rule
         tail = f" [{self.code}]" if self.code else ""
         return head + tail + (f"\n  {self.way_out}" if self.way_out else "")
+
+
+def _on_one_line(text: str) -> str:
+    shown = "".join(
+        letter if letter.isprintable() else letter.encode("unicode_escape").decode() for letter in text
+    )
+    return shown if len(shown) <= _LONGEST else f"{shown[: _LONGEST - 3]}..."
 
 
 class ConfigurationInvalid(LeukoError):  # noqa: N818 - named as `Refused` and `Unreachable` are

@@ -83,7 +83,8 @@ def ticks(value: int | float, tick: float) -> int:  # noqa: PYI041 - an int is t
 
 
 def _shown(value: object) -> str:
-    return f'"{value}"' if isinstance(value, str) else repr(value)
+    text = f'"{value}"' if isinstance(value, str) else str(value)
+    return text if len(text) <= 60 else f"{text[:57]}..."
 
 
 Duration = Annotated[
