@@ -8,6 +8,7 @@ import sqlite3
 from datetime import UTC, datetime
 from pathlib import Path
 
+import numpy as np
 import pytest
 from alembic.autogenerate import compare_metadata
 from alembic.migration import MigrationContext
@@ -19,6 +20,7 @@ from leuko.store import database as databases
 from leuko.store.errors import StoreDamaged, StoreNewer, StoreUnreachable
 from leuko.store.migrations import SCRIPTS, backup_path, migrate
 from leuko.store.schema import metadata
+from leuko.store.series import Reading
 from leuko.store.store import Store
 
 NOW = datetime(2026, 11, 23, tzinfo=UTC)
@@ -125,6 +127,19 @@ async def test_a_copy_is_made_before_an_embedded_store_is_migrated(tmp_path):
         assert connection.execute("SELECT added FROM line").fetchall() == [("new",)]
 
 
+async def test_the_files_are_for_nobody_else(tmp_path):
+    path = tmp_path / "state" / "leuko.db"
+    store = await Store.open(path, SystemClock())
+    async with store.write(LINE) as tx:
+        tx.event("kept", "x", {}, NOW)
+    await store.readings.write(LINE, NOW, ("a",), {"g": Reading(np.ones(1, dtype=np.float32))})
+    made = [found for found in path.parent.rglob("*") if found.is_file()]
+    assert {"leuko.db", "leuko.db-wal", "2026-11-23.sqlite"} <= {found.name for found in made}
+    for found in (path.parent, *path.parent.rglob("*")):
+        assert found.stat().st_mode & 0o077 == 0, found
+    await store.close()
+
+
 async def test_what_is_no_database_is_said_so_and_left_alone(tmp_path):
     path = tmp_path / "leuko.db"
     path.write_bytes(b"this is a letter to my aunt\n" * 400)
@@ -132,7 +147,7 @@ async def test_what_is_no_database_is_said_so_and_left_alone(tmp_path):
         await Store.open(path, SystemClock())
     assert (error.value.code, error.value.where) == ("S002", str(path))
     assert path.read_bytes().startswith(b"this is a letter")
-    with pytest.raises(StoreUnreachable, match="unable to open"):
+    with pytest.raises(StoreUnreachable, match="Is a directory"):
         await Store.open(tmp_path, SystemClock())
     with pytest.raises(StoreUnreachable, match="mysql is not a database"):
         await Store.open("mysql://x/y", SystemClock())

@@ -395,9 +395,8 @@ async def cut_off(first: Store, second: Store) -> None:
 
 
 @pytest.mark.needs("postgres")
-async def test_a_connection_cut_in_a_transaction_is_said_so(opener, address):
-    if not address.startswith("postgresql"):
-        pytest.skip("about the server's connections")
+@pytest.mark.parametrize("address", ["postgresql"], indirect=True)
+async def test_a_connection_cut_in_a_transaction_is_said_so(opener):
     first, second = await opener(), await opener()
     async with first.write(LINE) as tx:
         tx.event("kept", "x", {}, NOW)
@@ -409,9 +408,8 @@ async def test_a_connection_cut_in_a_transaction_is_said_so(opener, address):
 
 
 @pytest.mark.needs("postgres")
-async def test_connections_cut_by_the_server_come_back(opener, address):
-    if not address.startswith("postgresql"):
-        pytest.skip("about the server's connections")
+@pytest.mark.parametrize("address", ["postgresql"], indirect=True)
+async def test_connections_cut_by_the_server_come_back(opener):
     first, second = await opener(), await opener()
     async with first.write(LINE) as tx:
         tx.event("before", "x", {}, NOW)

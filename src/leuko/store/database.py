@@ -18,6 +18,7 @@ from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine, create_async_en
 from sqlalchemy.pool import AsyncAdaptedQueuePool
 
 from leuko.store.errors import FromOutside, translated, unreachable
+from leuko.store.files import make_private
 
 BUSY_MS = 15_000
 READERS = 4
@@ -81,7 +82,8 @@ def connect(address: str | Path) -> Database:
     if url.get_backend_name() == "postgresql":
         return _postgresql(url)
     path = Path(url.database or "").absolute()
-    path.parent.mkdir(parents=True, exist_ok=True)
+    with translated(str(path), path):
+        make_private(path)
     url = url.set(database=str(path))
     return Database(_sqlite(url, write=True), _sqlite(url, write=False), path, str(path))
 

@@ -14,7 +14,8 @@ from datetime import date
 from pathlib import Path
 
 from leuko.domain.line import Line
-from leuko.store.errors import StoreNewer, of_sqlite
+from leuko.store.errors import StoreNewer
+from leuko.store.files import make_private
 from leuko.store.series import Reading, Row, Ticks
 
 FORMAT = 1
@@ -187,16 +188,13 @@ def set_aside(path: Path) -> Path:
 
 
 def _open(path: Path) -> sqlite3.Connection:
-    path.parent.mkdir(parents=True, exist_ok=True)
+    make_private(path)
+    connection = sqlite3.connect(path, timeout=5, isolation_level=None, check_same_thread=False)
     try:
-        connection = sqlite3.connect(path, timeout=5, isolation_level=None, check_same_thread=False)
-        try:
-            _prepare(connection, path)
-        except BaseException:
-            connection.close()
-            raise
-    except sqlite3.Error as error:
-        raise (of_sqlite(error, str(path), path) or error) from error
+        _prepare(connection, path)
+    except BaseException:
+        connection.close()
+        raise
     return connection
 
 

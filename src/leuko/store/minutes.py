@@ -14,6 +14,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from leuko.domain.line import Line
+from leuko.store.files import make_private
 from leuko.store.series import Floats, Series
 
 DAY_MINUTES = 1440
@@ -126,6 +127,7 @@ def save_gauge(path: Path, line: Line, gauge: str, hosts: Sequence[str], day: Su
                 None if day.denominators is None else day.denominators[:, column].astype("<f4").tobytes(),
             )
         )
+    make_private(path)
     with closing(sqlite3.connect(path, timeout=5)) as connection, connection:
         connection.execute(TABLE)
         connection.executemany("INSERT OR REPLACE INTO minute VALUES (?, ?, ?, ?, ?, ?, ?, ?)", rows)

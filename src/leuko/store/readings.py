@@ -7,7 +7,6 @@ removing its file. A damaged file is set aside and said so: the rest goes on.
 from __future__ import annotations
 
 import asyncio
-import sqlite3
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from datetime import UTC, date, datetime, time, timedelta
@@ -21,7 +20,7 @@ from leuko.domain.line import Line
 from leuko.store import minutes as minute_files
 from leuko.store.columns import from_micros, to_micros
 from leuko.store.days import DayFile, day_path, days_of, set_aside
-from leuko.store.errors import StoreDamaged, of_sqlite
+from leuko.store.errors import StoreDamaged, translated
 from leuko.store.minutes import DAY_MINUTES, Minutes, Summary
 from leuko.store.series import MICRO, Frame, Reading, Row, Series, Ticks
 
@@ -108,14 +107,12 @@ class Readings:
 
     def _use(self, day: date, work: Callable[[DayFile], T]) -> T:
         path = day_path(self._folder, day)
-        try:
+        with translated(str(path), path):
             if day not in self._files:
                 while len(self._files) >= OPEN_FILES:
                     self._files.pop(min(self._files)).close()
                 self._files[day] = DayFile(path)
             return work(self._files[day])
-        except sqlite3.Error as error:
-            raise (of_sqlite(error, str(path), path) or error) from error
 
     def _mended(self, day: date, work: Callable[[DayFile], T]) -> T:
         """As `_use`; a damaged file is set aside, and the work done with a new one."""
@@ -205,10 +202,8 @@ class Readings:
         start = to_micros(_begin(day))
         hosts = self._use(day, lambda file: file.ticks(line, start, start + 24 * HOUR).everyone())
         summary = self._raw_minutes(line, gauge, day, (start, start + 24 * HOUR), hosts)
-        try:
+        with translated(str(part), part):
             minute_files.save_gauge(part, line, gauge, hosts, summary)
-        except sqlite3.Error as error:
-            raise (of_sqlite(error, str(part), part) or error) from error
 
     def _raw_minutes(
         self, line: Line, gauge: str, day: date, wanted: tuple[int, int], hosts: Sequence[str]
@@ -267,12 +262,11 @@ class Readings:
         path = minute_files.minutes_path(self._folder, day)
         if path.exists():
             try:
-                return minute_files.load_gauge(path, line, gauge)
-            except sqlite3.Error as error:
-                known = of_sqlite(error, str(path), path)
-                if isinstance(known, StoreDamaged):
-                    self._complain(path, known)
-                raise (known or error) from error
+                with translated(str(path), path):
+                    return minute_files.load_gauge(path, line, gauge)
+            except StoreDamaged as error:
+                self._complain(path, error)
+                raise
         if not day_path(self._folder, day).exists():
             return {}
         try:

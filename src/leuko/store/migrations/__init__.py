@@ -15,6 +15,7 @@ from sqlalchemy import Connection, text
 
 from leuko.store.database import Database
 from leuko.store.errors import StoreNewer, translated
+from leuko.store.files import make_private
 
 ADVISORY_LOCK = 0x1E0C0
 SCRIPTS = Path(__file__).parent
@@ -64,9 +65,11 @@ def _back_up(path: Path, revision: str) -> None:
     target = backup_path(path, revision)
     part = target.with_name(target.name + ".part")
     part.unlink(missing_ok=True)
-    with translated(str(target), path), _open(path) as source, _open(part) as copy:
-        source.backup(copy)
-    part.replace(target)
+    with translated(str(target), path):
+        make_private(part)
+        with _open(path) as source, _open(part) as copy:
+            source.backup(copy)
+        part.replace(target)
 
 
 @contextmanager
