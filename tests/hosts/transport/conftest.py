@@ -15,7 +15,6 @@ from leuko.hosts.transport.local import LocalTransport
 from leuko.hosts.transport.native import NativeTransport
 from leuko.hosts.transport.openssh import OpenSshTransport
 
-
 fleet = ssh_fleet
 """Servers that no test stops, freezes or changes."""
 
