@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import os
 import subprocess
+import tempfile
+from pathlib import Path
 
 import pytest
 from tests.hosts.conftest import make_world
@@ -247,7 +249,7 @@ async def test_the_whole_life_as_a_user_without_rights(here):
     here.connection = Ordinary()
     here.root.mkdir(parents=True)
     for path in (here.root, *here.root.parents):
-        if path.is_relative_to("/tmp/pytest-of-root"):
+        if path.is_relative_to(tempfile.gettempdir()) and path != Path(tempfile.gettempdir()):
             path.chmod(0o755)
     os.chown(here.root, 65534, 65534)
     base, target = await here.build({"app": "1", "b": "b"}), await here.build({"app": "2", "b": "b"})
@@ -257,8 +259,6 @@ async def test_the_whole_life_as_a_user_without_rights(here):
     assert staged.facts["copied"] == "delta", staged
     assert (await here.give("switch", target=target, base=base)).done
     assert (await here.give("restore", base=base)).done
-    assert (await here.give("prune", keep=(base,))).facts["removed"] == ""
-    (here.root / ".leuko/base").unlink()
     assert (await here.give("prune", keep=(base,))).facts["removed"] == target
     assert (await here.give("verify", target=base)).done
     facts = await here.probe()
