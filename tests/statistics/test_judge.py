@@ -338,6 +338,8 @@ def test_too_few_readings_hold():
         known["latency"][part[0].start + np.array([6, 7, 9, 10]), part[1]] = np.nan
 
     verdict = judge(asked((REQUESTS, LEVEL), canary=holes))
+    assert verdict.decision is Decision.CONTINUE  # they may still come
+    verdict = judge(asked((REQUESTS, LEVEL), canary=holes, longest=12))
     assert verdict.decision is Decision.HOLD
     assert "80 % are needed" in verdict.sentence
 

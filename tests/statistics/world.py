@@ -79,9 +79,10 @@ class World:
         )
         bursts = rng.random((T, H)) < r * self.tick / 3600
         errors = np.minimum(errors + bursts * rng.poisson(10, (T, H)), traffic)
-        wander = lambda sd, sec, white: (
-            self.ar((T, H), sd * r, sec) + rng.normal(0, white, (T, H)) + common + np.log(factor)
-        )
+
+        def wander(sd, sec, white):
+            return self.ar((T, H), sd * r, sec) + rng.normal(0, white, (T, H)) + common + np.log(factor)
+
         spikes = np.where(rng.random((T, H)) < 0.01 * r, rng.lognormal(1.0, 0.6, (T, H)), 1)
         latency = 5 * np.exp(wander(0.12, 10, 0.2)) * (1 + 2 * warm) * np.exp(lasting) * spikes
         cpu = 20 * np.exp(wander(0.12, 30, 0.1)) * (1 + warm) * np.exp(lasting)

@@ -66,7 +66,8 @@ def count_clocks(wait: float, watch: float, controlled: bool) -> tuple[Clock, ..
 
 def level_clocks(wait: float, watch: float, tick: float, controlled: bool) -> tuple[Clock, ...]:
     """Clocks of levels, the main one first; the first ticks after a restart show only catastrophes."""
-    early = min(wait, tick)
+    # without controls a restart of all hosts at once looks like a catastrophe for its first seconds
+    early = min(wait, max(tick, 2.0)) if controlled else wait
     margin = 1.15 if controlled else 1.5
     return (
         Clock(wait, margin, REGRESSION, 0.4),

@@ -265,7 +265,8 @@ def _held_back(against: Evidence, alone: Evidence) -> Evidence:
     if alone.basis:
         return against
     own = alone.log if against.log >= 0 else min(0.0, alone.log)
-    log = combine([(0.5, against.log), (0.5, own)])
+    # a single host is a witness, but no measure: on its own it convicts nobody
+    log = own if against.controls < 2 else combine([(0.5, against.log), (0.5, own)])
     return replace(
         against,
         log=log,

@@ -15,6 +15,8 @@ from leuko.statistics.question import Mask, Values
 
 LASTING = 0.05
 """What a healthy switch may change for good on one host (standard deviation of the logarithm)."""
+ROOM = 0.5
+"""Effect (of the logarithm) that clipping always leaves visible."""
 SMALLEST = 0.01
 """No gauge is believed to be quieter than this (deviation of the logarithm from tick to tick)."""
 DRIFT = 0.12
@@ -43,7 +45,7 @@ def scale(before: Values) -> float:
     if seen.size == 0:
         return 0.0
     middle = float(np.median(seen))
-    return 0.05 * middle if middle > 0 else float(seen.mean())
+    return 0.1 * middle if middle > 0 else float(seen.mean())
 
 
 def on_log_scale(values: Values, added: float) -> Values:
@@ -150,7 +152,9 @@ class Levels:
         self.rho = _rho(self.deviation[: self.split])
         whitened = self.deviation[1:] - self.rho * self.deviation[:-1]
         self.spread = _spread(whitened[: self.split - 1])
-        history = np.clip(whitened[: self.split - 1], -4 * self.spread, 4 * self.spread)
+        # a quiet gauge may still show a change that is large beside what a healthy switch leaves behind
+        self.bound = np.maximum(4 * self.spread, ROOM * (1 - self.rho))
+        history = np.clip(whitened[: self.split - 1], -self.bound, self.bound)
         self.mean = _mean(history, axis=0)
         history = history - self.mean
         ratio = _batch_ratio(history)
@@ -164,7 +168,7 @@ class Levels:
         variance *= 1 + 4 / max(ticks, 4)  # the variance itself is only an estimate
         weight = (1 - self.rho) ** 2
         baseline = variance / (weight * ticks) + LASTING**2 * (1 / count + (1 / others if others else 0.0))
-        clip = float(4 * np.median(self.spread[self.canary])) / (1 - self.rho)
+        clip = float(np.median(self.bound[self.canary])) / (1 - self.rho)
         self.noise = Noise(self.rho, variance, baseline, clip)
         self.whitened = whitened
 
@@ -180,7 +184,7 @@ class Levels:
         level = self.deviation[self.split :]
         counted = after & self.canary[None, :]
         now[:, self.canary] -= sign * (1 - self.rho) * np.log(clock.margin)
-        now = np.clip(now, -4 * self.spread, 4 * self.spread) - self.mean
+        now = np.clip(now, -self.bound, self.bound) - self.mean
         own = _mean(np.where(counted, now, np.nan)[:, self.canary], axis=1)
         other = _mean(now[:, self.control], axis=1) if self.control.any() else np.zeros(len(own))
         difference = (own - other)[~np.isnan(own - other)]
