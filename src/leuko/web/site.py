@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+import asyncio
+from collections.abc import Mapping
+from dataclasses import dataclass, field
 from http import HTTPStatus
 from typing import Any
 
@@ -18,6 +20,7 @@ from leuko.web.callers import Caller, Sessions
 from leuko.web.failures import NotAllowed, NotThere
 from leuko.web.feed import Feeds
 from leuko.web.outputs import Outputs
+from leuko.web.render import Pages
 
 Asked = Request[Any, Any, State]
 
@@ -32,6 +35,8 @@ class Site:
     feeds: Feeds
     sessions: Sessions
     registry: CollectorRegistry
+    pages: Pages = field(default_factory=Pages)
+    rendered: dict[tuple[object, ...], tuple[float, asyncio.Future[str]]] = field(default_factory=dict)
 
     async def line(self, application: str, environment: str) -> Line:
         """The line of a path, or NotThere with those that there are."""
@@ -64,9 +69,12 @@ def may_write(request: Asked) -> Caller:
     return found
 
 
-def answer(value: Any, status: int = HTTPStatus.OK) -> Response[bytes]:
+def answer(
+    value: Any, status: int = HTTPStatus.OK, headers: Mapping[str, str] | None = None
+) -> Response[bytes]:
     """JSON."""
-    return Response(msgspec.json.encode(value), status_code=status, media_type="application/json")
+    body = msgspec.json.encode(value, enc_hook=dict)  # read-only views of mappings are what it does not know
+    return Response(body, status_code=status, media_type="application/json", headers=dict(headers or {}))
 
 
 def number(text: str | None, name: str, *, largest: int = 1 << 53) -> int | None:

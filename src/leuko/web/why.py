@@ -69,8 +69,10 @@ def _serving(facts: Facts) -> list[str]:
     since = when(facts.lease.expires_at, facts.now)
     who = facts.lease.host or facts.lease.holder
     return [
-        f"No controller is running since {since}, when that of {who} was last heard of: nothing moves until "
-        "one does. Start it with `leuko serve`; it goes on where it stopped."
+        (
+            f"No controller is running since {since}, when that of {who} was last heard of: nothing moves "
+            "until one does. Start it with `leuko serve`; it goes on where it stopped."
+        )
     ]
 
 
@@ -82,9 +84,11 @@ def _stuck(facts: PushFacts) -> list[str]:
     revision = short(facts.push.revision)
     said = f": {cut(detail, 160)}" if detail else ""
     return [
-        f"Push {facts.push.number} is STUCK: {which} may still run {revision} and could not be confirmed "
-        f"restored{said}. Look at the host; `.leuko/rollback` on it restores it without any controller, "
-        "and Leuko goes on trying."
+        (
+            f"Push {facts.push.number} is STUCK: {which} may still run {revision} and could not be confirmed "
+            f"restored{said}. Look at the host; `.leuko/rollback` on it restores it without any controller, "
+            "and Leuko goes on trying."
+        )
     ]
 
 
@@ -320,12 +324,16 @@ def _first(facts: Facts) -> list[str]:
         return []
     if any(push.state is State.LIVE for push in facts.pushes):
         return [
-            "No good release is live: the last one was convicted. "
-            "`leuko rollback REVISION` pushes one that was good."
+            (
+                "No good release is live: the last one was convicted. "
+                "`leuko rollback REVISION` pushes one that was good."
+            )
         ]
     return [
-        "Nothing has ever been live here. The first push has nothing to go back to, "
-        "so ask for it: `leuko push --first`."
+        (
+            "Nothing has ever been live here. The first push has nothing to go back to, "
+            "so ask for it: `leuko push --first`."
+        )
     ]
 
 

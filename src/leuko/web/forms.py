@@ -1,0 +1,119 @@
+"""What forms send: the token, and intents of pages with and without JavaScript."""
+
+from __future__ import annotations
+
+from http import HTTPStatus
+from typing import Any
+from urllib.parse import parse_qs, quote, urlsplit
+
+from litestar import Response, get, post
+from litestar.datastructures import Cookie
+from litestar.response import Redirect
+
+from leuko.domain.errors import LeukoError
+from leuko.domain.intent import IntentKind
+from leuko.web.callers import COOKIE, SESSION
+from leuko.web.failures import NotAllowed, NotThere
+from leuko.web.site import Asked, Site, answer, may_write
+from leuko.web.wishes import Wish, wish
+
+
+@post("/session")
+async def post_session(request: Asked, site: Site) -> Response[Any]:
+    """The token for a cookie."""
+    form = await _form(request)
+    origin = request.headers.get("origin", "")
+    if origin and urlsplit(origin).netloc.lower() != request.headers.get("host", "").lower():
+        raise NotAllowed(
+            "the form does not come from this console's own pages",
+            way_out="open the console and enter the token there",
+            code="W014",
+            status=HTTPStatus.FORBIDDEN,
+        )
+    site.sessions.check(form.get("token", ""), request.client.host if request.client else "")
+    cookie = Cookie(
+        COOKIE,
+        value=site.sessions.begin(form.get("name", "")),
+        max_age=int(SESSION.total_seconds()),
+        httponly=True,
+        samesite="strict",
+        secure=request.url.scheme == "https",
+    )
+    return Redirect(_inside(form.get("next", "")), status_code=303, cookies=[cookie])
+
+
+@post("/session/end")
+async def post_session_end(request: Asked) -> Response[Any]:
+    """Forgets the cookie."""
+    gone = Cookie(COOKIE, value="", max_age=0, httponly=True, samesite="strict")
+    back = urlsplit(request.headers.get("referer", "")).path
+    return Redirect(_inside(back), status_code=303, cookies=[gone])
+
+
+@post("/{application:str}/{environment:str}/intents")
+async def post_wish(request: Asked, site: Site, application: str, environment: str) -> Response[Any]:
+    """A button: answers with JSON to the script, and with the page again to a browser without it."""
+    by = may_write(request).by
+    line = await site.line(application, environment)
+    form = await _form(request)
+    wanted = wanted_of(form)
+    reply = await wish(site.store, line, wanted, by, site.clock.now(), 10.0, site.feeds.closing)
+    if "application/json" in request.headers.get("accept", ""):
+        return answer(reply.body, reply.status)
+    root = f"/{quote(application, safe='')}/{quote(environment, safe='')}"
+    return Redirect(f"{root}?intent={reply.body['id']}#answer", status_code=303)
+
+
+@get("/static/{path:path}")
+async def get_static(request: Asked, site: Site, path: str) -> Response[Any]:
+    """Files that pages load: named with their version, so kept for good."""
+    asset = site.pages.assets.get(path.lstrip("/"))
+    if asset is None:
+        raise NotThere(path[:200], "there is no such file")
+    headers = {"ETag": f'"{asset.etag}"', "Cache-Control": "public, max-age=31536000, immutable"}
+    if request.headers.get("if-none-match") == f'"{asset.etag}"':
+        return Response(b"", status_code=HTTPStatus.NOT_MODIFIED, headers=headers)
+    return Response(asset.body, media_type=asset.media_type, headers=headers)
+
+
+def wanted_of(form: dict[str, str]) -> Wish:
+    """The intent that a button stands for."""
+    word, _, rest = form.get("do", "").partition(" ")
+    why = form.get("why", "")
+    seen = {"push": _whole(form.get("push")), "seen_state": form.get("seen_state", ""), "why": why}
+    about = Wish(IntentKind.POKE, **seen, seen_version=_whole(form.get("seen_version")))  # type: ignore[arg-type] # of the form's fields
+    match word:
+        case "hold" | "resume" | "promote" | "abort":
+            return _as(about, IntentKind(word))
+        case "rollback":
+            return _as(about, IntentKind.ROLLBACK)
+        case "lock-push" | "lock-commit":
+            kind = word.removeprefix("lock-")
+            return Wish(IntentKind.LOCK, arguments={"kind": kind, "severity": "hard"}, why=why)
+        case "unlock":
+            return Wish(IntentKind.UNLOCK, arguments={"lock": rest}, why=why)
+        case _:
+            raise LeukoError("no such button", where="do", way_out="load the page again", code="W020")
+
+
+def _as(about: Wish, kind: IntentKind) -> Wish:
+    return Wish(kind, about.push, about.seen_state, about.seen_version, {}, about.why)
+
+
+def _whole(text: str | None) -> int | None:
+    return int(text) if text and text.isascii() and text.isdigit() and len(text) < 16 else None
+
+
+async def _form(request: Asked) -> dict[str, str]:
+    """Fields of a form, the first of each name; anything else that came is no form and has none."""
+    text = (await request.body()).decode("utf-8", "replace")
+    return {name: values[0] for name, values in parse_qs(text, max_num_fields=50).items()}
+
+
+def _inside(path: str) -> str:
+    """A path of this server, never another server's address."""
+    plain = path.startswith("/") and not path.startswith(("//", "/\\")) and path.isprintable()
+    return path if plain else "/"
+
+
+ROUTES = (post_session, post_session_end, post_wish, get_static)
