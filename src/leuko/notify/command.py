@@ -26,30 +26,33 @@ class CommandNotifier:
         """Runs it; exit 0 is delivered."""
         told = hidden(message, self._hide)
         via = f"command {os.path.basename(self._argv[0])}" if self._argv else "command"  # noqa: PTH119 - argv may be any text
+        said = _Said()
         try:
             process = await asyncio.create_subprocess_exec(
                 *self._argv,
-                stdin=asyncio.subprocess.PIPE,
+                stdin=_written(f"{told.title}\n\n{told.text}\n", said),
                 stdout=asyncio.subprocess.DEVNULL,
-                stderr=asyncio.subprocess.PIPE,
+                stderr=said.writer,
                 env=command_environment(os.environ, told),
                 cwd="/",
                 start_new_session=True,
             )
         except (OSError, ValueError, TypeError) as error:  # missing, not executable, NUL in it, empty
+            said.close()
             return Delivery(ok=False, via=via, reason=self._hide(f"could not be started: {error}"))
         try:
-            said = await asyncio.wait_for(_talk(process, f"{told.title}\n\n{told.text}\n"), self._timeout)
+            await asyncio.wait_for(process.wait(), self._timeout)
         except TimeoutError:
             return Delivery(ok=False, via=via, reason=f"did not end within {self._timeout:g} s")
         finally:
             with contextlib.suppress(ProcessLookupError):
                 os.killpg(process.pid, signal.SIGKILL)  # with what it left behind
             await asyncio.shield(process.wait())
+            said.close()
         if process.returncode == 0:
             return Delivery(ok=True, via=via)
         return Delivery(
-            ok=False, via=via, reason=self._hide(f"ended with {process.returncode}: {said}".rstrip(": "))
+            ok=False, via=via, reason=self._hide(f"ended with {process.returncode}: {said.text}".rstrip(": "))
         )
 
 
@@ -66,25 +69,47 @@ def command_environment(surroundings: Mapping[str, str], message: Message) -> di
     return kept | {key: value.replace("\0", "") for key, value in facts.items()}
 
 
-async def _talk(process: asyncio.subprocess.Process, text: str) -> str:
-    """Feeds stdin and waits for the program itself: a child that holds stderr open is not waited for."""
-    assert process.stdin is not None
-    assert process.stderr is not None
-    reading = asyncio.ensure_future(_last(process.stderr))
-    with contextlib.suppress(BrokenPipeError, ConnectionResetError):  # it need not read its stdin
-        process.stdin.write(text.encode("utf-8", "replace"))
-        await process.stdin.drain()
-    process.stdin.close()
-    try:
-        await process.wait()
-        done, _ = await asyncio.wait({reading}, timeout=0.2)
-        return reading.result() if done else ""
-    finally:
-        reading.cancel()
+class _Said:
+    """The end of what the program writes to stderr. The pipes are our own: asyncio's own would be waited for
+    until every child of the program has closed them.
+    """
+
+    def __init__(self) -> None:
+        self._reader, self.writer = os.pipe2(os.O_CLOEXEC)
+        os.set_blocking(self._reader, False)
+        self._kept = b""
+        self._loop = asyncio.get_running_loop()
+        self._loop.add_reader(self._reader, self._read)
+        self.message = -1
+
+    @property
+    def text(self) -> str:
+        """What was kept."""
+        return self._kept.decode(errors="replace").strip()
+
+    def close(self) -> None:
+        """Reads what is still there and closes everything."""
+        while self._read():
+            pass
+        self._loop.remove_reader(self._reader)
+        for descriptor in (self._reader, self.writer, self.message):
+            if descriptor >= 0:
+                os.close(descriptor)
+
+    def _read(self) -> bool:
+        try:
+            data = os.read(self._reader, 1 << 16)
+        except BlockingIOError:
+            return False
+        self._kept = (self._kept + data)[-_SHOWN:]
+        return bool(data)
 
 
-async def _last(stream: asyncio.StreamReader) -> str:
-    kept = b""
-    while data := await stream.read(1 << 16):
-        kept = (kept + data)[-_SHOWN:]
-    return kept.decode(errors="replace").strip()
+def _written(text: str, said: _Said) -> int:
+    """The message as a file to read from: the program may read it all, in part or not at all."""
+    said.message = os.memfd_create("leuko-message", os.MFD_CLOEXEC)
+    data = text.encode("utf-8", "replace")
+    while data:
+        data = data[os.write(said.message, data) :]
+    os.lseek(said.message, 0, os.SEEK_SET)
+    return said.message

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import logging
 import re
 from typing import Any
 
@@ -34,6 +35,7 @@ class AppriseNotifier:
                 way_out="pip install 'leuko[notify]', or use `notify.command`",
                 code="N001",
             ) from None
+        _keep_to_itself()
         self._target: Any = apprise.Apprise()
         if not self._target.add(url):
             raise AddressError(
@@ -72,6 +74,14 @@ class AppriseNotifier:
         for secret in self._secrets:
             text = text.replace(secret, "***")
         return self._hide(text)
+
+
+def _keep_to_itself() -> None:
+    """The library logs addresses with their secrets in them; what matters of it comes back as a reason."""
+    log = logging.getLogger("apprise")
+    log.propagate = False
+    if not any(isinstance(way, logging.NullHandler) for way in log.handlers):
+        log.addHandler(logging.NullHandler())  # without any, Python prints warnings to stderr
 
 
 def _secrets(url: str) -> list[str]:

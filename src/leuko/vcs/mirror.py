@@ -146,13 +146,10 @@ class Mirror:
         sees no `-c`. The user's own settings are included for credentials and proxies.
         """
         origin = _quoted(self.origin)
+        place = self.origin.removeprefix("file://").rstrip("/")
         lines = ["[include]", "\tpath = ~/.config/git/config", "[include]", "\tpath = ~/.gitconfig"]
-        lines += [
-            "[safe]",
-            "\tdirectory =",
-            f"\tdirectory = {origin}",
-            f"\tdirectory = {_quoted(self.origin.rstrip('/') + '/.git')}",
-        ]
+        lines += ["[safe]", "\tdirectory ="]  # an empty one forgets those of the included files
+        lines += [f"\tdirectory = {_quoted(where)}" for where in (place, f"{place}/.git", f"{place}.git")]
         lines += ['[remote "leuko"]', f"\turl = {origin}"]
         part = self._settings.with_suffix(".part")
         descriptor = os.open(part, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600)

@@ -21,6 +21,7 @@ CheckOut = Callable[[str, Path], Awaitable[Sequence[str]]]
 """Writes a revision's tree into a folder; hands back warnings (submodules and the like)."""
 
 _NOT_FOUND = (126, 127)
+_LOST = "something killed the process that held the build together"
 
 
 @dataclass(frozen=True, slots=True)
@@ -191,6 +192,19 @@ class LocalVerifier:
             room.workshop.seal()
         return inside(room.workshop.checkout, release.path)
 
+    async def sweep(self) -> int:
+        """Ends and removes what a controller that died left behind; call it before the first build.
+
+        Returns how many folders there were. Does nothing while builds of this verifier run.
+        """
+        if self._active or not self._folder.is_dir():
+            return 0
+        left = [place for place in self._folder.iterdir() if place.is_dir() and not place.is_symlink()]
+        for place in left:
+            await Enclosure(self._account, place, alone=lambda: False).close()
+            await asyncio.to_thread(Workshop(place, self._account).remove)
+        return len(left)
+
     async def _move_in(
         self, build: str, revision: str, facts: Mapping[str, str]
     ) -> tuple[_Room, tuple[str, ...]]:
@@ -226,7 +240,7 @@ class LocalVerifier:
             if broken:
                 return BuildOutcome(BuildState.BROKEN, tuple(steps), broken)
             if not ended.step.passed:
-                return await _failed(room, steps, f"set-up failed: {_why(ended.step)}")
+                return await _failed(room, steps, f"set-up failed: {ended.step.name} ({_why(ended.step)})")
         ends = await self._tests(room, configuration, on_step)
         steps += [ended.step for ended in ends]
         return await _verdict(room, steps, ends, written_out=not configuration.tests)
@@ -257,7 +271,11 @@ class LocalVerifier:
             cap=self._cap,
             mask=self._mask,
         )
-        ended = await run_command(order)
+        try:
+            ended = _lost(task, shown) if room.enclosure.lost else await run_command(order)
+        except OSError as error:  # the output's file cannot be made: a full disk, most likely
+            step = StepResult(task.name, task.kind, None, 0.0, "", f"its output cannot be kept: {error}")
+            ended = CommandEnd(step, f"{task.name}: {step.reason}")
         on_step(StepEnded(ended.step))
         return ended
 
@@ -279,10 +297,16 @@ async def _verdict(
 
 async def _failed(room: _Room, steps: Sequence[StepResult], reason: str) -> BuildOutcome:
     """Failed, unless the disk is full: then what failed says nothing about the commit."""
+    if room.enclosure.lost:
+        return BuildOutcome(BuildState.BROKEN, tuple(steps), f"{_LOST} ({reason})")
     full = await asyncio.to_thread(room.workshop.free_space_trouble)
     if full:
         return BuildOutcome(BuildState.BROKEN, tuple(steps), f"{full} ({reason})")
     return BuildOutcome(BuildState.FAILED, tuple(steps), reason)
+
+
+def _lost(task: _Task, shown: str) -> CommandEnd:
+    return CommandEnd(StepResult(task.name, task.kind, None, 0.0, shown, _LOST), _LOST)
 
 
 def _no_tests(configuration: Verify) -> str:
@@ -301,7 +325,7 @@ def _missing_program(step: StepResult) -> str:
 
 
 def _why(step: StepResult) -> str:
-    return f"{step.name}: {step.reason}" if step.reason else f"exit {step.exit_code}"
+    return step.reason or f"exit {step.exit_code}"
 
 
 def _slug(name: str) -> str:

@@ -133,7 +133,12 @@ class Capture:
             self.left_out += gone
 
     def _flush_tail(self) -> None:
-        tail = self._mask(self._line + b"".join(self._tail))
+        tail = self._line + b"".join(self._tail)
+        if self.left_out:  # it begins in the middle of a line, perhaps of a secret: that is left out too
+            cut = tail.find(b"\n", 0, _LONGEST_LINE) + 1 or _OVERLAP
+            self.left_out += len(tail[:cut])
+            tail = tail[cut:]
+        tail = self._mask(tail)
         over = len(tail) - self._half
         if over > 0:
             tail = tail[over:]

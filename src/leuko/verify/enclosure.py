@@ -64,8 +64,9 @@ class Limits:
 
 
 def limit_argv(limits: Limits, *, separate: bool) -> list[str]:
-    """The prefix that sets the limits."""
-    argv = [program("prlimit"), "--core=0", f"--nofile={limits.files}"]
+    """The prefix that sets the limits, and lets the controller go first when CPU or memory run short."""
+    argv = [program("choom"), "-n", "500", "--", program("nice"), "-n", "5"]
+    argv += [program("prlimit"), "--core=0", f"--nofile={limits.files}"]
     if separate:
         argv.append(f"--nproc={limits.processes}")
     if limits.memory is not None:
@@ -135,6 +136,11 @@ class Enclosure:
         if self._first:
             self.level = Level.NAMESPACES
 
+    @property
+    def lost(self) -> bool:
+        """True where the process that held the namespaces is gone, and the build with it."""
+        return self._unshare is not None and self._unshare.returncode is not None
+
     def argv(self, folder: Path, inner: Sequence[str]) -> list[str]:
         """The whole command line of a command of this build, run in `folder`."""
         enter = enter_argv(self._first) if self.level is Level.NAMESPACES else []
@@ -159,9 +165,7 @@ class Enclosure:
     async def close(self) -> int:
         """Kills every process of the build and what held it. Returns how many resisted."""
         if self._unshare is None:
-            return (
-                await self.quiet() if self.level is Level.NAMESPACES else await asyncio.to_thread(self._hunt)
-            )
+            return await asyncio.to_thread(self._hunt)
         with contextlib.suppress(ProcessLookupError):
             os.kill(self._first, signal.SIGKILL)  # the kernel ends the whole namespace with its first process
         await self._unshare.wait()
