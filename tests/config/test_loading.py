@@ -178,6 +178,10 @@ CASES = {
         START + "branch: \x07\n",
         ["leuko.yml:3:9: holds a character that no text file should (U+0007) [C002]"],
     ),
+    "half a character": (
+        START + FLEET + 'branch: "\\ud800"\n',
+        ["leuko.yml:6:9 branch: holds half of a character (a surrogate) [C002]"],
+    ),
     "an alias in itself": (
         START + "paths: &a [*a]\n",
         ["leuko.yml:3:8: is nested more than 40 levels deep [C007]"],
@@ -220,6 +224,8 @@ WAYS_OUT = {
     "min-healthy": ("fleet:\n  min-healthy: 5\n", "Write `min_healthy`."),
     "a slip": ("fleet:\n  hoks: {}\n", "Did you mean `hooks`?"),
     "a key of another section": ("release:\n  keep: 3\n", "`keep` is known as `fleet.keep`."),
+    "a word of another tool's": ("keep_releases: 3\n", "Here it is `fleet.keep`."),
+    "the user of the tests": ("verify: {user: tests}\n", "Here it is `verify_user`."),
     "a wild guess": (
         "locks:\n  zzzz: 3\n",
         "Known here: override, expire.",

@@ -52,6 +52,24 @@ def is_named(kind: Any) -> bool:
     return get_origin(kind) is dict
 
 
+_ELSEWHERE: dict[str, str | dict[Path, str]] = {
+    "user": {("verify",): "verify_user"},
+    "deploy_to": "fleet.root",
+    "keep_releases": "fleet.keep",
+    "max_fail_percentage": "push.budget.unreachable",
+    "serial": "push.phases",
+    "servers": "fleet.roles",
+    "hosts": {(): "fleet.roles"},
+    "service": {(): "application"},
+}
+"""Words that people bring along from other tools, or would look for here, and where they stand in ours."""
+
+
+def _brought_along(key: str, path: Path) -> str:
+    ours = _ELSEWHERE.get(key, "")
+    return ours.get(path, "") if isinstance(ours, dict) else ours
+
+
 def nearest(key: str, path: Path) -> str:
     """The way out for an unknown key: the nearest known one here, else where that key is known."""
     kind = at(path)
@@ -59,6 +77,9 @@ def nearest(key: str, path: Path) -> str:
     snake = _snake(key)
     if snake in known:
         return f"Write `{snake}`."
+    ours = _brought_along(snake, path)
+    if ours:
+        return f"Here it is `{ours}`."
     close = difflib.get_close_matches(snake, known, n=1, cutoff=0.6)
     if close:
         return f"Did you mean `{close[0]}`?"

@@ -26,6 +26,7 @@ _TOO_DEEP = "is nested too deeply to be a configuration"
 MOST_VALUES = 100_000
 DEEPEST = 40
 MOST_OPEN = 400
+_HALF = re.compile("[\ud800-\udfff]")
 _TAG = "tag:yaml.org,2002:"
 _PLAIN = frozenset({"str", "int", "float", "bool", "null", "timestamp"})
 
@@ -257,7 +258,7 @@ class _Unfolding:
         )
 
     def _key(self, node: Any, path: Path) -> str | None:
-        if isinstance(node, ScalarNode):
+        if isinstance(node, ScalarNode) and not _HALF.search(str(node.value)):
             return str(node.value)
         way_out = "Text that begins with { needs quotes around it." if isinstance(node, MappingNode) else ""
         self._say("has a key that is not text", path, node.start_mark, "C008", way_out)
@@ -288,6 +289,9 @@ class _Unfolding:
                 "C008",
                 way_out,
             )
+            return None
+        if _HALF.search(text):
+            self._say("holds half of a character (a surrogate)", path, node.start_mark, "C002")
             return None
         try:
             return _plain(tag, text)
