@@ -8,7 +8,6 @@ from contextlib import contextmanager, suppress
 from typing import Any
 
 import structlog
-from sqlalchemy.exc import SQLAlchemyError
 from sqlalchemy.ext.asyncio import AsyncEngine
 
 from leuko.domain.line import Line
@@ -61,8 +60,8 @@ async def listen(engine: AsyncEngine, bell: Bell, where: str) -> None:
     while True:
         try:
             await _listen_once(engine, bell)
-        except (SQLAlchemyError, OSError) as error:
-            log.warning("store.listen", where=where, error=str(error).splitlines()[0])
+        except Exception as error:  # noqa: BLE001 - the driver's own errors have no base of ours; said, and tried again
+            log.warning("store.listen", where=where, error=str(error).partition("\n")[0])
         await asyncio.sleep(POLL)  # followers poll meanwhile
 
 

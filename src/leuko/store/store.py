@@ -8,7 +8,7 @@ from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager, suppress
 from pathlib import Path
 
-from sqlalchemy import insert, select
+from sqlalchemy import insert, select, text
 
 from leuko.clock import Clock
 from leuko.domain.line import Line
@@ -26,7 +26,7 @@ from leuko.store.intents import Intents
 from leuko.store.leases import Leases
 from leuko.store.lines import Lines
 from leuko.store.locks import Locks
-from leuko.store.migrations import migrate
+from leuko.store.migrations import ADVISORY_LOCK, migrate
 from leuko.store.operations import Operations
 from leuko.store.overrides import Overrides
 from leuko.store.pushes import Pushes
@@ -38,7 +38,9 @@ from leuko.store.transaction import Transaction
 class Store:
     """Opened with `Store.open`; one a process."""
 
-    def __init__(self, database: Database, clock: Clock, installation: str, readings: Readings) -> None:
+    def __init__(
+        self, database: Database, clock: Clock, installation: str, readings: Readings | None
+    ) -> None:
         self._database = database
         self._clock = clock
         self._bell = Bell()
@@ -59,7 +61,7 @@ class Store:
         self.leases = Leases(database)
         self.configurations = Configurations(database)
         self.overrides = Overrides(database)
-        self.readings = readings
+        self._readings = readings
 
     @classmethod
     async def open(cls, address: str | Path, clock: Clock, *, readings: Path | None = None) -> Store:
@@ -68,8 +70,7 @@ class Store:
         `readings` is the folder of the readings' files: beside an embedded store where not given.
         """
         database = databases.connect(address)
-        if readings is None:
-            assert database.path is not None, "a store on PostgreSQL needs a folder for its readings"
+        if readings is None and database.path is not None:
             readings = database.path.parent / "readings"
         try:
             await migrate(database)
@@ -77,7 +78,7 @@ class Store:
         except BaseException:
             await database.close()
             raise
-        store = cls(database, clock, installation, Readings(readings))
+        store = cls(database, clock, installation, Readings(readings) if readings else None)
         store._listen()
         return store
 
@@ -85,6 +86,13 @@ class Store:
     def embedded(self) -> bool:
         """True on SQLite: exclusivity is the installation's lock, not the lease."""
         return self._database.embedded
+
+    @property
+    def readings(self) -> Readings:
+        """The readings' files. A store on a server has them only where it was opened with a folder."""
+        if self._readings is None:
+            raise ValueError("this store was opened without a folder for readings")
+        return self._readings
 
     @asynccontextmanager
     async def write(self, line: Line) -> AsyncIterator[Transaction]:
@@ -103,7 +111,8 @@ class Store:
             self._listening.cancel()
             with suppress(asyncio.CancelledError):
                 await self._listening
-        await self.readings.close()
+        if self._readings is not None:
+            await self._readings.close()
         await self._database.close()
 
     def _listen(self) -> None:
@@ -120,6 +129,8 @@ async def _installation(database: Database, clock: Clock) -> str:
     new = uuid.uuid4().hex[:12]
     async with database.writing() as connection:
         # of two that open a new store at once, the one who comes second takes the first one's
+        if not database.embedded:  # on SQLite the transaction itself keeps others out
+            await connection.execute(text("SELECT pg_advisory_xact_lock(:key)"), {"key": ADVISORY_LOCK})
         known = (await connection.execute(select(schema.installation.c.id))).scalar_one_or_none()
         if known is None:
             row = {"id": new, "created_at": clock.now()}
