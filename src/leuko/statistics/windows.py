@@ -11,8 +11,10 @@ from numpy.typing import NDArray
 from leuko.domain.gauge import Gauge
 from leuko.statistics.question import Mask, Question, Series, Values
 
-HISTORY = 300
-"""Ticks of history that are looked at."""
+HISTORY = (120, 300)
+"""Fewest and most ticks of history that are looked at: many hosts tell in few ticks what few tell in many."""
+CELLS = 120_000
+"""Readings of one gauge's history above which fewer ticks are looked at."""
 
 
 @dataclass(frozen=True)
@@ -34,9 +36,10 @@ class Windows:
 
     @cached_property
     def before(self) -> slice:
-        """Ticks that closed before the push's first switch, the last HISTORY of them."""
+        """Ticks that closed before the push's first switch, the last of them."""
+        most = int(np.clip(CELLS // max(1, len(self.question.hosts)), *HISTORY))
         end = int(np.searchsorted(self.question.times, self.push_began + 1e-6, side="right"))
-        return slice(max(0, end - HISTORY), end)
+        return slice(max(0, end - most), end)
 
     @cached_property
     def watch(self) -> slice:
@@ -51,15 +54,19 @@ class Windows:
         with np.errstate(invalid="ignore"):
             return np.asarray(times - self.question.tick >= at + wait - 1e-6, dtype=np.bool_)
 
+    @cached_property
+    def _roles(self) -> NDArray[np.str_]:
+        return np.array(self.question.roles, dtype=np.str_)
+
     def reports(self, gauge: Gauge) -> Mask:
         """Hosts of the roles that the gauge is about."""
         if not gauge.roles:
             return np.ones(len(self.question.hosts), dtype=np.bool_)
-        return np.array([role in gauge.roles for role in self.question.roles], dtype=np.bool_)
+        return np.asarray(np.isin(self._roles, gauge.roles), dtype=np.bool_)
 
     def of_role(self, role: str) -> Mask:
         """Hosts of one role."""
-        return np.array([name == role for name in self.question.roles], dtype=np.bool_)
+        return np.asarray(self._roles == role, dtype=np.bool_)
 
 
 def readings(question: Question, gauge: Gauge) -> tuple[Values, Values | None]:
