@@ -15,7 +15,7 @@ from leuko.statistics.question import Mask, Values
 
 LASTING = 0.05
 """What a healthy switch may change for good on one host (standard deviation of the logarithm)."""
-ROOM = 0.5
+ROOM = 0.8
 """Effect (of the logarithm) that clipping always leaves visible."""
 SMALLEST = 0.01
 """No gauge is believed to be quieter than this (deviation of the logarithm from tick to tick)."""
@@ -194,7 +194,8 @@ class Levels:
         effect = sign * float(difference.mean()) / (1 - noise.rho)
         wild = float(np.var(difference)) if difference.size > 3 else 0.0
         variance = max(noise.variance, wild) / (difference.size * (1 - noise.rho) ** 2) + noise.baseline
-        log = mixture(effect, variance, clock)
+        # one reading, however wild, decides nothing
+        log = mixture(effect, variance, clock) if difference.size > 1 else 0.0
         raw = _mean(np.where(counted, level, np.nan)[:, self.canary], axis=1)
         if self.control.any():
             raw = raw - _mean(level[:, self.control], axis=1)
