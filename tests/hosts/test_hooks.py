@@ -13,12 +13,22 @@ import pytest
 from leuko.domain.order import Result
 
 
-@pytest.fixture
-async def staged(world):
-    """A world with a release on its host."""
+async def with_release(world):
     world.release = await world.build({"app": "x"}, "abcdef0123456789abcdef0123456789abcdef01")
     await world.ready(world.release)
     return world
+
+
+@pytest.fixture
+async def staged(here):
+    """A host with a release, over the local transport."""
+    return await with_release(here)
+
+
+@pytest.fixture
+async def anywhere(world):
+    """A host with a release, over each transport."""
+    return await with_release(world)
 
 
 def pid_in(path: Path) -> int | None:
@@ -37,12 +47,12 @@ async def switch(world, **fields):
     return await world.give("switch", target=world.release, **fields)
 
 
-async def test_a_hook_is_told_everything_and_stands_in_its_release(staged):
+async def test_a_hook_is_told_everything_and_stands_in_its_release(anywhere):
     hook = 'env | grep -E "^(LEUKO_|PORT|LC_ALL)" | sort; pwd; cat; trap'
     outcome = await switch(
-        staged, hooks={"reload": hook}, variables={"PORT": "80 80", "ODD": "a'b\nc"}, push=7, attempt=2
+        anywhere, hooks={"reload": hook}, variables={"PORT": "80 80", "ODD": "a'b\nc"}, push=7, attempt=2
     )
-    root = staged.root
+    root = anywhere.root
     assert outcome.done, outcome
     assert outcome.output.splitlines() == [
         "LEUKO_APPLICATION=shop",
@@ -53,13 +63,13 @@ async def test_a_hook_is_told_everything_and_stands_in_its_release(staged):
         "LEUKO_ORDER=switch",
         "LEUKO_PREVIOUS=",
         "LEUKO_PUSH=7",
-        f"LEUKO_RELEASE={staged.release}",
+        f"LEUKO_RELEASE={anywhere.release}",
         "LEUKO_REVISION=abcdef0123456789abcdef0123456789abcdef01",
         "LEUKO_ROLE=www",
         f"LEUKO_ROOT={root}",
         "LEUKO_SECRETS=",
         "PORT=80 80",
-        str(root / "releases" / staged.release),
+        str(root / "releases" / anywhere.release),
     ]
 
 
@@ -92,35 +102,35 @@ async def test_a_failing_hook_fails_the_order_and_says_which(here, moment):
     assert here.leftovers() == []
 
 
-async def test_a_hook_that_never_ends_is_killed_at_its_limit(staged):
+async def test_a_hook_that_never_ends_is_killed_at_its_limit(anywhere):
     hook = 'trap "" TERM; echo $$ >"$LEUKO_ROOT/pid"; sleep 1000 & while :; do sleep 1; done'
     began = time.monotonic()
-    outcome = await switch(staged, hooks={"reload": hook}, hook_timeout=1)
+    outcome = await switch(anywhere, hooks={"reload": hook}, hook_timeout=1)
     assert outcome.result is Result.TIMED_OUT
     assert outcome.reason == "reload did not end within 1 s and was killed"
     assert time.monotonic() - began < 10
-    assert not runs(pid_in(staged.root / "pid"))
-    assert staged.leftovers() == []
+    assert not runs(pid_in(anywhere.root / "pid"))
+    assert anywhere.leftovers() == []
 
 
-async def test_an_order_ends_at_its_deadline(staged):
-    outcome = await switch(staged, hooks={"reload": "sleep 1000"}, deadline=1, hook_timeout=100)
+async def test_an_order_ends_at_its_deadline(anywhere):
+    outcome = await switch(anywhere, hooks={"reload": "sleep 1000"}, deadline=1, hook_timeout=100)
     assert outcome.result is Result.TIMED_OUT
     assert "1 s" in outcome.reason
-    assert staged.leftovers() == []
+    assert anywhere.leftovers() == []
 
 
-async def test_a_daemon_that_holds_stdout_survives_and_delays_nothing(staged):
+async def test_a_daemon_that_holds_stdout_survives_and_delays_nothing(anywhere):
     hook = 'echo started; (while :; do echo tick; sleep 0.05; done) & echo $! >"$LEUKO_ROOT/pid"'
-    outcome = await switch(staged, hooks={"reload": hook})
-    pid = pid_in(staged.root / "pid")
+    outcome = await switch(anywhere, hooks={"reload": hook})
+    pid = pid_in(anywhere.root / "pid")
     try:
         assert outcome.done, outcome
         assert outcome.output.startswith("started\n")
         assert outcome.seconds < 3
         order = outcome.facts
         assert runs(pid)
-        again = await switch(staged, hooks={"reload": "true"})
+        again = await switch(anywhere, hooks={"reload": "true"})
         assert again.done
         assert runs(pid), order
     finally:

@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import shutil
 import stat
 
 from leuko.domain.order import Result
+from leuko.hosts.transport.local import LocalTransport
 
 
 async def test_a_release_is_staged_switched_and_restored(world):
@@ -74,3 +76,41 @@ async def test_a_repeated_order_is_answered_from_the_journal(world):
     assert second.result is Result.DONE
     assert second.facts["replayed"] == "1"
     assert (world.root / "log").read_text() == "again\n"
+
+
+async def test_the_program_runs_under_bash_as_well(here):
+    """Where /bin/sh is bash (Red Hat and its kin)."""
+    shells = here.folder / "shells"
+    shells.mkdir()
+    bash = shutil.which("bash")
+    assert bash is not None
+    (shells / "sh").symlink_to(bash)
+
+    class Bash:
+        alive = True
+
+        async def start(self, argv):
+            path = f"PATH={shells}:/usr/sbin:/usr/bin:/sbin:/bin"
+            return await (await LocalTransport().connect(here.address)).start(["env", path, *argv])
+
+    here.connection = Bash()
+    options = {"linked_dirs": ("log",)}
+    base, target = (
+        await here.build({"a": "1", "b": "b"}, **options),
+        await here.build({"a": "2", "b": "b"}, **options),
+    )
+    assert (await here.stage(base, **options)).done
+    assert (
+        await here.give("switch", target=base, hooks={"reload": "echo hi"}, secrets={"A": "b"})
+    ).output == "hi\n"
+    staged = await here.stage(target, base, base=base, **options)
+    assert staged.facts["copied"] == "delta", staged
+    failed = await here.give("switch", target=target, base=base, hooks={"reload": "exit 3"})
+    assert failed.reason.startswith("reload failed with exit code 3 after 0.")
+    late = await here.give("switch", target=target, base=base, hooks={"reload": "sleep 100"}, deadline=1)
+    assert late.result is Result.TIMED_OUT
+    assert (await here.give("restore", base=base, health="true", running="cat REVISION")).done
+    assert (await here.give("verify", target=target)).done
+    assert (await here.give("prune", keep=(base,), base=base)).facts["removed"] == target
+    assert (await here.probe()).current == base
+    assert here.leftovers() == []

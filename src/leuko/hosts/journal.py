@@ -17,7 +17,10 @@ _TOOK = re.compile(r"after \d+\.\d+ s")
 
 @dataclass(frozen=True, slots=True)
 class Entry:
-    """`event` is begin, link or end; `order` an order's id, or `by-hand` for `.leuko/rollback`."""
+    """`event` is begin, link, end, or cut: a copy whose connection died, to be done again.
+
+    `order` is an order's id, or `by-hand` for `.leuko/rollback`.
+    """
 
     at: datetime
     event: str

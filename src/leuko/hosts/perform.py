@@ -203,8 +203,8 @@ class Orders:
         try:
             await channel.write(letter)
             async for line in lines:
-                if line.startswith(b"W ") and payload is not None:
-                    await self._send(channel, lines, reply, _wanted(line, payload), progress)
+                if line.startswith(b"W "):
+                    await self._answer(channel, lines, reply, _wanted(line, payload), progress)
                 else:
                     reply.take(line)
                 if reply.result is not None:
@@ -216,6 +216,21 @@ class Orders:
                     reply.take(line)
         if reply.result is None:
             await _explain(channel, reply)
+
+    async def _answer(
+        self,
+        channel: Channel,
+        lines: AsyncIterator[bytes],
+        reply: _Reply,
+        path: str,
+        progress: Progress | None,
+    ) -> None:
+        """Sends the payload, or lets the host see that none comes: its order fails then, and says so."""
+        try:
+            await self._send(channel, lines, reply, path, progress)
+        except OSError as error:
+            reply.facts["archive"] = f"{path or 'no archive'}: {error.strerror}"
+            await channel.end_input()
 
     async def _send(
         self,
@@ -266,7 +281,9 @@ async def _explain(channel: Channel, reply: _Reply) -> None:
         reply.facts["reason"] = f"a program that Leuko needs on the host is missing: {errors[-500:]}"
 
 
-def _wanted(line: bytes, payload: Payload) -> str:
+def _wanted(line: bytes, payload: Payload | None) -> str:
+    if payload is None:
+        return ""
     words = line.decode("utf-8", "replace").split()
     return payload.deltas[words[2]] if words[1:2] == ["delta"] and len(words) > 2 else payload.full
 

@@ -20,7 +20,7 @@ newline='
 '
 block=131072
 order=unknown token=none kind='' begun='' answered='' capturing='' hook='' facts='' switched_from=''
-dated=-100 moment_of='' link_ns=0 hook_time=0 work='' step=start turn_order=''
+dated=-100 moment_of='' link_ns=0 hook_time=0 work='' step=start turn_order='' ending=end
 
 # --- reading the order -------------------------------------------------------------------------------------
 
@@ -119,7 +119,7 @@ record_end() {
     read -r reason <".leuko/run/$order@killed"
     result=failed # whoever killed this order writes its end
   else
-    journal end "$order" "result=$result$facts -- $reason" || fact unrecorded 1
+    journal "$ending" "$order" "result=$result$facts -- $reason" || fact unrecorded 1
   fi
   unlock_host
   rm -f ".leuko/run/$order@group" ".leuko/run/$order@hook" ".leuko/run/$order@secrets" \

@@ -65,7 +65,7 @@ run() { # moment command seconds folder [file for stdout]: 0 when it ended well;
     cd "$4" || exit 126
     if [ -n "$locale_before" ]; then LC_ALL=$locale_before; else unset LC_ALL; fi
     for name in $variables; do eval "$name=\$h_v_$name; export $name"; done
-    exec timeout -k 5 "$limit" /bin/sh -c "$2"
+    exec timeout -k 2 "$limit" /bin/sh -c "$2"
   ) 2>&5 &
   hook=$!
   printf '%s\n' "$hook" >".leuko/run/$order@hook"

@@ -44,7 +44,7 @@ room_for() { # bytes what: fails clearly before the disk is full
 receive() { # what: takes a payload, acknowledging each block; nothing of it is used before its hash is right
   step="receiving $*"
   say "W $*"
-  IFS=' ' read -r tag size sum || finish failed "the payload did not come"
+  IFS=' ' read -r tag size sum || cut_off "the payload did not come"
   [ "$tag" = P ] && digits "$size" || finish failed "the payload was not announced rightly"
   room_for "$size" "the payload"
   received=0 blocks=0
@@ -65,12 +65,17 @@ receive() { # what: takes a payload, acknowledging each block; nothing of it is 
   #@ received
 }
 
-whole() { # bytes: that many have really arrived
-  [ "$(stat -c %s "$work/payload")" -eq "$1" ] || finish failed "the payload was cut off: the connection ended during the copy"
+cut_off() { # not recorded as an end: the order, when it is given again, is carried out again
+  ending=cut
+  finish failed "$1"
 }
 
-unpack() { # names: out of the payload
-  trouble=$(tar -x -z -p --no-same-owner -f "$work/payload" -C "$work" -- "$@" 2>&1 | tail -c 300)
+whole() { # bytes: that many have really arrived
+  [ "$(stat -c %s "$work/payload")" -eq "$1" ] || cut_off "the payload was cut off: the connection ended during the copy"
+}
+
+unpack() { # [--occurrence] names: out of the payload; with it, reading ends when they were found
+  trouble=$(tar -x -z -p --no-same-owner -f "$work/payload" -C "$work" "$@" 2>&1 | tail -c 300)
   [ -z "$trouble" ]
 }
 
@@ -87,7 +92,7 @@ from_delta() { # base: false when the host's base is not what the delta starts f
   base=$1 of=.leuko/manifests/$1
   receive delta "$base"
   step="unpacking the delta from $base"
-  unpack added removed || finish_unpacking
+  unpack --occurrence added removed || finish_unpacking
   comm -z -23 "$of/manifest" "$work/removed" | sort -z -m - "$work/added" >"$work/manifest" || finish_unpacking
   manifest_right || return 1
   room_for "$(unpacked_size "$work/added")" "what changed"
@@ -118,7 +123,7 @@ remove_paths() { (cd "$work/tree" && xargs -0 -r rm -rf --); }
 from_full() {
   receive full
   step='unpacking the whole release'
-  unpack manifest || finish_unpacking
+  unpack --occurrence manifest || finish_unpacking
   manifest_right || finish failed "the payload is not release $h_target: its manifest is another"
   room_for "$(unpacked_size "$work/manifest")" "the release"
   unpack tree || finish_unpacking
@@ -215,6 +220,7 @@ order_stage() {
     publish
   fi
   aim "$h_target"
+  [ -z "$h_hook_reload" ] || printf '%s\n' "$h_hook_reload" >"$of/reload" 2>/dev/null || : # for .leuko/rollback
   if [ ! -e "$of/ready" ]; then
     must after_stage "$h_hook_after_stage"
     : >"$of/ready" || finish failed "no space left on $h_host"
@@ -261,7 +267,7 @@ LEUKO_RELEASE=$base LEUKO_PREVIOUS=${was##*/} LEUKO_ROOT=$PWD LEUKO_MOMENT=reloa
 read -r LEUKO_REVISION <"releases/$base/REVISION"
 export LEUKO_RELEASE LEUKO_PREVIOUS LEUKO_ROOT LEUKO_MOMENT LEUKO_ORDER LEUKO_REVISION
 while IFS= read -r line; do export "$line"; done <.leuko/base.environment
-reload=$(cat .leuko/base.reload)
+reload=$(cat ".leuko/manifests/$base/reload" 2>/dev/null || cat .leuko/base.reload)
 echo "current is $base"
 [ -n "$reload" ] || exit 0
 cd "releases/$base" && exec sh -c "$reload" </dev/null'
