@@ -61,9 +61,16 @@ def test_jitter_moves_nothing_and_drift_is_followed(still_clock):
     for index, late in enumerate([0.1, 0.45, 0.58, 0.2, 0.05]):
         feed(source, 0, index, 100 + index + late, value=index)
     assert [float(source.readings(100 + i)["errors"][0]) for i in range(5)] == [0, 1, 2, 3, 4]
-    for index in range(5, 12):  # its clock has become slow by 0.7 s: numbered anew after three
-        feed(source, 0, index, 100 + index + 0.7, value=index)
+    for index in range(5, 12):  # its clock has become slow by 1.2 s: numbered anew after three
+        feed(source, 0, index, 100 + index + 1.2, value=index)
     assert source.readers[0].shift == 101
+
+
+def test_a_reader_that_starts_late_is_not_late_for_ever(still_clock):
+    source = readings(still_clock, tick=5.0)
+    for index in range(3):
+        feed(source, 0, index, 1002.2 + 5 * index, value=index)
+        assert source.readings(201 + index)["errors"][0] == index
 
 
 def test_late_readings_are_counted_and_dropped(still_clock):
@@ -201,8 +208,8 @@ def test_a_clock_that_jumps_leaves_a_gap(still_clock):
     assert len(closed) == 1
 
 
-def test_grace_is_half_a_short_tick(still_clock):
-    assert sampler(still_clock, [], tick=1.0).grace == 0.5
+def test_grace_is_at_most_a_tick(still_clock):
+    assert sampler(still_clock, [], tick=1.0).grace == 1.0
     assert sampler(still_clock, [], tick=5.0).grace == 2.0
 
 

@@ -14,7 +14,7 @@ import numpy as np
 from leuko.clock import Clock
 from leuko.config.model import Gauge
 from leuko.domain.errors import LeukoError
-from leuko.gauges.layout import LONGEST_SPAN, hash_of, layout
+from leuko.gauges.layout import LONGEST_SPAN, grace, hash_of, layout
 from leuko.gauges.reader import REASONS, EndOfTick, Reading, asked_of_host, parse, reader_argv
 from leuko.gauges.slots import Array, Slots
 from leuko.gauges.source import Health, Start, Target
@@ -188,12 +188,15 @@ class HostReadings:
 
     def _number(self, reader: Reader, index: int, arrived: float) -> int:
         """The tick that a reader's own count stands for: by the controller's clock, steady against jitter."""
-        nearest = round(arrived / self._tick)
+        latest = grace(self._tick)
+        # the tick that a reading may still belong to with a tenth of the grace to spare
+        nearest = math.ceil((arrived - 0.9 * latest) / self._tick)
         if reader.shift is None:
             reader.shift = nearest - index
         tick = index + reader.shift
         reader.lag = arrived - tick * self._tick
-        reader.astray = reader.astray + 1 if abs(reader.lag) > 0.6 * self._tick else 0
+        astray = not latest - 1.3 * self._tick < reader.lag < latest
+        reader.astray = reader.astray + 1 if astray else 0
         if reader.astray >= ASTRAY or abs(reader.lag) > 10 * self._tick:
             reader.shift, reader.astray = nearest - index, 0
             tick = nearest

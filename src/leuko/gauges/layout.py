@@ -7,8 +7,14 @@ from collections.abc import Sequence
 from leuko.config.model import Gauge
 from leuko.gauges.source import OF
 
+GRACE = 2.0
 LONGEST_SPAN = 3
 """A source that was late by more ticks than this leaves a gap; up to it, counts are spread over them."""
+
+
+def grace(tick: float) -> float:
+    """Seconds after its time at which a tick closes: GRACE, or one tick where that is shorter."""
+    return min(GRACE, tick)
 
 
 def layout(names: Sequence[str], gauges: Sequence[Gauge]) -> tuple[tuple[str, ...], list[int], list[int]]:

@@ -12,10 +12,9 @@ from leuko.clock import Clock
 from leuko.config.model import Gauge
 from leuko.gauges.hosts import HostReadings
 from leuko.gauges.http import HttpReadings
+from leuko.gauges.layout import grace
 from leuko.gauges.source import Health, OnTick, Source, Start, Target
 
-GRACE = 2.0
-"""Seconds after its time at which a tick closes; one tick where that is shorter."""
 CATCH_UP = 10
 """Ticks that a controller which was held up still closes one by one; more are left as a gap."""
 
@@ -48,7 +47,7 @@ class Sampler:
     ) -> None:
         self.roster = tuple(target.name for target in targets)
         self.tick = tick
-        self.grace = min(GRACE, tick)
+        self.grace = grace(tick)
         self._clock = clock
         self._on_tick = on_tick
         self._hosts = HostReadings(targets, gauges, tick=tick, clock=clock, start=start)
