@@ -18,7 +18,8 @@ from leuko.domain.lock import Lock, LockKind, Severity
 from leuko.vcs.git import GitError
 from leuko.vcs.hook import LOCK_FILE, install, poked_at, read_overrides, remove, write_lock_file
 
-NOW = SystemClock().now()  # the hook reads the machine's clock
+now = SystemClock().now  # the hook reads the machine's clock
+NOW = now()
 LOCK = Lock(
     "L7", LockKind.COMMIT, Severity.HARD, "leuko", "5 % errors on www\x1b[31m", NOW, blocks=("ab" * 20,)
 )
@@ -39,7 +40,7 @@ def bare(tmp_path, origin):
 async def lock_file(bare):
     path = bare / LOCK_FILE
     await install(bare, path, "main")
-    write_lock_file(path, [], NOW)
+    write_lock_file(path, [], now())
     return path
 
 
@@ -59,7 +60,7 @@ async def test_without_a_lock_nothing_is_said(origin, bare, lock_file):
 
 
 async def test_a_hard_lock_refuses_and_says_who_why_since_and_the_way_through(origin, bare, lock_file):
-    write_lock_file(lock_file, [LOCK], NOW)
+    write_lock_file(lock_file, [LOCK], now())
     origin.change("b")
     begun = time.monotonic()
     answer = push(origin)
@@ -76,12 +77,12 @@ async def test_a_hard_lock_refuses_and_says_who_why_since_and_the_way_through(or
     ):
         assert word in said
     assert "\x1b[31m" not in said
-    write_lock_file(lock_file, [], NOW)
+    write_lock_file(lock_file, [], now())
     assert push(origin).returncode == 0
 
 
 async def test_a_fix_gets_in(origin, bare, lock_file):
-    write_lock_file(lock_file, [LOCK], NOW)
+    write_lock_file(lock_file, [LOCK], now())
     origin.change("b", message="mend it\n\nleuko-fix: L7")
     origin.change("c", message="and a test for it")
     assert push(origin).returncode == 0
@@ -91,13 +92,15 @@ async def test_a_fix_gets_in(origin, bare, lock_file):
     "message", ["Leuko-Fix: L7", "mend\n\nLeuko-Fix: L8", "mend\n\nLeuko-Fix:", "see Leuko-Fix: L7"]
 )
 async def test_what_only_looks_like_a_fix_does_not(origin, bare, lock_file, message):
-    write_lock_file(lock_file, [LOCK], NOW)
+    write_lock_file(lock_file, [LOCK], now())
     origin.change("b", message=message)
     assert refused(push(origin))
 
 
 async def test_every_lock_must_be_named(origin, bare, lock_file):
-    write_lock_file(lock_file, [LOCK, Lock("L8", LockKind.COMMIT, Severity.HARD, "ann", "freeze", NOW)], NOW)
+    write_lock_file(
+        lock_file, [LOCK, Lock("L8", LockKind.COMMIT, Severity.HARD, "ann", "freeze", NOW)], now()
+    )
     origin.change("b", message="x\n\nLeuko-Fix: L7")
     answer = push(origin)
     assert refused(answer)
@@ -109,14 +112,16 @@ async def test_the_revert_of_what_was_rolled_back_gets_in(origin, bare, lock_fil
     bad = origin.change("b")
     push(origin)
     write_lock_file(
-        lock_file, [Lock("L9", LockKind.COMMIT, Severity.HARD, "leuko", "bad", NOW, blocks=(bad,))], NOW
+        lock_file, [Lock("L9", LockKind.COMMIT, Severity.HARD, "leuko", "bad", NOW, blocks=(bad,))], now()
     )
     origin.git("revert", "--no-edit", bad)
     assert push(origin).returncode == 0
 
 
 async def test_a_warning_lets_in(origin, bare, lock_file):
-    write_lock_file(lock_file, [Lock("L7", LockKind.COMMIT, Severity.WARN, "leuko", "look first", NOW)], NOW)
+    write_lock_file(
+        lock_file, [Lock("L7", LockKind.COMMIT, Severity.WARN, "leuko", "look first", NOW)], now()
+    )
     origin.change("b")
     answer = push(origin)
     assert answer.returncode == 0
@@ -127,12 +132,12 @@ async def test_only_commit_locks_that_are_held_count(origin, bare, lock_file):
     push_lock = Lock("P1", LockKind.PUSH, Severity.HARD, "leuko", "x", NOW)
     released = Lock("L1", LockKind.COMMIT, Severity.HARD, "leuko", "x", NOW, released_at=NOW)
     soon = Lock(
-        "L2", LockKind.COMMIT, Severity.HARD, "leuko", "x", NOW, expires_at=NOW + timedelta(seconds=1)
+        "L2", LockKind.COMMIT, Severity.HARD, "leuko", "x", NOW, expires_at=now() + timedelta(seconds=1)
     )
-    write_lock_file(lock_file, [push_lock, released, soon], NOW - timedelta(seconds=20))
+    write_lock_file(lock_file, [push_lock, released, soon], now() - timedelta(seconds=20))
     state = json.loads(lock_file.read_text())
     assert [lock["id"] for lock in state["locks"]] == ["L2"]
-    state["locks"][0]["expires_at"] = (NOW - timedelta(seconds=1)).isoformat()
+    state["locks"][0]["expires_at"] = (now() - timedelta(seconds=1)).isoformat()
     lock_file.write_text(json.dumps(state))
     origin.change("b")
     assert push(origin).returncode == 0
@@ -140,23 +145,23 @@ async def test_only_commit_locks_that_are_held_count(origin, bare, lock_file):
 
 async def test_other_branches_deletion_creation_and_force(origin, bare, lock_file):
     subprocess.run(["git", "-C", bare, "config", "receive.denyDeleteCurrent", "ignore"], check=True)
-    write_lock_file(lock_file, [LOCK], NOW)
+    write_lock_file(lock_file, [LOCK], now())
     origin.git("checkout", "-q", "-b", "side")
     origin.change("b")
     assert push(origin, "side").returncode == 0
     assert push(origin, ":side").returncode == 0
     assert refused(push(origin, ":main"))
     assert refused(push(origin, "--force", "side:main"))
-    write_lock_file(lock_file, [], NOW)
+    write_lock_file(lock_file, [], now())
     assert push(origin, ":main").returncode == 0
-    write_lock_file(lock_file, [LOCK], NOW)
+    write_lock_file(lock_file, [LOCK], now())
     assert refused(push(origin, "side:main"))
     origin.commit("mend\n\nLeuko-Fix: L7")
     assert push(origin, "side:main").returncode == 0
 
 
 async def test_an_override_counts_from_an_authenticated_identity_and_is_recorded(origin, bare, lock_file):
-    write_lock_file(lock_file, [LOCK], NOW, override=["ann"])
+    write_lock_file(lock_file, [LOCK], now(), override=["ann"])
     revision = origin.change("b", message="urgent\n\nLeuko-Override: the shop is closing")
     answer = push(origin, env={"LEUKO_USER": "ann"})
     assert answer.returncode == 0
@@ -176,7 +181,7 @@ async def test_an_override_counts_from_an_authenticated_identity_and_is_recorded
 
 
 async def test_an_override_by_the_authors_name_does_not_count(origin, bare, lock_file):
-    write_lock_file(lock_file, [LOCK], NOW, override=["Ann", "ann@example.com"])
+    write_lock_file(lock_file, [LOCK], now(), override=["Ann", "ann@example.com"])
     origin.change("b", message="urgent\n\nLeuko-Override: I say so")
     answer = push(origin, env={"LEUKO_USER": "mallory"})
     assert refused(answer)
@@ -190,7 +195,7 @@ async def test_an_override_by_the_authors_name_does_not_count(origin, bare, lock
 @pytest.mark.needs("root")
 async def test_variables_are_not_believed_from_another_account(origin, bare, lock_file):
     """Somebody with an account of their own on the server sets LEUKO_USER: it is theirs to set, so it is nothing."""
-    write_lock_file(lock_file, [LOCK], NOW, override=["ann"])
+    write_lock_file(lock_file, [LOCK], now(), override=["ann"])
     revision = origin.change("b", message="urgent\n\nLeuko-Override: let me")
     subprocess.run(["git", "-C", bare, "fetch", "-q", origin.path, "main:refs/heads/side"], check=True)
     for place in (bare, *bare.parents):
@@ -221,7 +226,7 @@ async def test_variables_are_not_believed_from_another_account(origin, bare, loc
 
 
 async def test_an_override_that_cannot_be_recorded_does_not_count(origin, bare, lock_file):
-    write_lock_file(lock_file, [LOCK], NOW, override=["ann"])
+    write_lock_file(lock_file, [LOCK], now(), override=["ann"])
     (bare / "leuko-overrides.jsonl").symlink_to("/dev/full")
     origin.change("b", message="urgent\n\nLeuko-Override: now")
     answer = push(origin, env={"LEUKO_USER": "ann"})
@@ -250,12 +255,12 @@ async def test_a_broken_lock_file_lets_in_with_a_warning(origin, bare, lock_file
 
 
 async def test_old_missing_and_unreadable_lock_files_let_in_with_a_warning(origin, bare, lock_file):
-    write_lock_file(lock_file, [LOCK], NOW - timedelta(minutes=11))
+    write_lock_file(lock_file, [LOCK], now() - timedelta(minutes=11))
     origin.change("b")
     answer = push(origin)
     assert answer.returncode == 0
     assert b"11 minutes old" in answer.stderr
-    write_lock_file(lock_file, [LOCK], NOW - timedelta(minutes=9))
+    write_lock_file(lock_file, [LOCK], now() - timedelta(minutes=9))
     origin.change("c")
     assert refused(push(origin))
     lock_file.unlink()
@@ -279,7 +284,7 @@ async def test_a_lock_file_that_hangs_is_given_up_within_two_seconds(origin, bar
 
 
 async def test_thousands_of_commits_are_judged_in_time(origin, bare, lock_file):
-    write_lock_file(lock_file, [LOCK], NOW)
+    write_lock_file(lock_file, [LOCK], now())
     lines = [
         f"commit refs/heads/many\ncommitter A <a@x> {1700000000 + n} +0000\ndata 4\nm {n % 10}\n"
         + (f"from {origin.head}\n" if n == 0 else "")
@@ -300,7 +305,7 @@ async def test_a_hook_that_was_there_is_asked_first_and_comes_back(origin, bare)
     said = await install(bare, path, "main")
     assert any("asked first" in sentence for sentence in said)
     await install(bare, path, "main")
-    write_lock_file(path, [], NOW)
+    write_lock_file(path, [], now())
     origin.change("b")
     answer = push(origin)
     assert answer.returncode == 0
@@ -309,7 +314,7 @@ async def test_a_hook_that_was_there_is_asked_first_and_comes_back(origin, bare)
     origin.change("c")
     assert refused(push(origin))
     (bare / "veto").unlink()
-    write_lock_file(path, [LOCK], NOW)
+    write_lock_file(path, [LOCK], now())
     assert refused(push(origin))
     await remove(bare)
     assert b"theirs" in (bare / "hooks" / "pre-receive").read_bytes()
@@ -344,7 +349,7 @@ async def test_a_push_wakes_the_controller(origin, bare, tmp_path):
     server = await asyncio.start_unix_server(answer, place)
     path = bare / LOCK_FILE
     await install(bare, path, "main", socket=place)
-    write_lock_file(path, [], NOW)
+    write_lock_file(path, [], now())
     before = poked_at(path)
     origin.change("b")
     done = await asyncio.to_thread(push, origin)
@@ -357,7 +362,7 @@ async def test_a_push_wakes_the_controller(origin, bare, tmp_path):
 async def test_a_controller_that_is_gone_or_hangs_never_fails_the_push(origin, bare, tmp_path):
     path = bare / LOCK_FILE
     await install(bare, path, "main", socket=tmp_path / "nobody")
-    write_lock_file(path, [], NOW)
+    write_lock_file(path, [], now())
     origin.change("b")
     assert push(origin).returncode == 0
     import socket
@@ -407,7 +412,7 @@ def test_the_lock_file_is_never_half_written_and_never_follows_a_link(tmp_path):
     victim = tmp_path / "victim"
     victim.write_text("mine")
     path.symlink_to(victim)
-    write_lock_file(path, [LOCK], NOW)
+    write_lock_file(path, [LOCK], now())
     assert victim.read_text() == "mine"
     assert json.loads(path.read_text())["locks"][0]["id"] == "L7"
     assert sorted(entry.name for entry in tmp_path.iterdir()) == [LOCK_FILE, "victim"]

@@ -219,14 +219,12 @@ async def test_cancelled_at_once_and_nothing_is_left(place, own, verifier):
 
 
 async def test_tests_run_in_as_many_workers_as_said(own, verifier):
-    tests = {f"t{n}": "touch run.$$; ls run.* | wc -l; sleep 0.2; rm run.$$" for n in range(6)}
-    begun = time.monotonic()
+    tests = {f"t{n}": "touch run.$$; ls | grep -c run; sleep 0.2; rm run.$$" for n in range(6)}
     one = verifier(own)
     outcome = await one.verify("1", REVISION, Verify(tests=tests, workers=3))
     assert outcome.state is BuildState.PASSED
     most = max(int((one._state / step.output).read_text()) for step in outcome.steps)
     assert most <= 3
-    assert time.monotonic() - begun < 6 * 0.2 + 3
     await outcome.discard()
 
 
@@ -292,7 +290,7 @@ async def test_a_secret_at_the_cut_of_a_long_output_is_not_shown_in_part(place, 
     def mask(data):
         return data.replace(b"hunter2hunter2", b"***")
 
-    command = "i=0; while [ $i -lt 3000 ]; do i=$((i+1)); printf hunter2hunter2hunter2hunter2hunter2hunter2hunter2hunter2; done"
+    command = "i=0; while [ $i -lt 9000 ]; do i=$((i+1)); printf hunter2hunter2hunter2hunter2hunter2hunter2hunter2hunter2; done"
     outcome = await verifier(own, mask=mask, cap=40_000).verify("1", REVISION, Verify(tests={"a": command}))
     kept = output(place, outcome.steps[0])
     assert b"were left out here" in kept

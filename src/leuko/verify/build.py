@@ -188,8 +188,15 @@ class LocalVerifier:
                 if not ended.step.passed or ended.broken:
                     raise ReleaseBuildError(ended.step, ended.broken)
         finally:
-            await room.enclosure.quiet()
+            resisting = await room.enclosure.quiet()
             room.workshop.seal()
+        if resisting:
+            raise LeukoError(
+                f"{resisting} processes of the build could not be ended, and might still change its tree",
+                where="release",
+                way_out="see what they are with `ps`, end them, and build again",
+                code="B012",
+            )
         return inside(room.workshop.checkout, release.path)
 
     async def sweep(self) -> int:

@@ -149,8 +149,15 @@ class Enclosure:
 
     async def quiet(self) -> int:
         """Kills every process of the build; the enclosure stays open. Returns how many resisted."""
-        if self.level is Level.NAMESPACES:
-            inner = [*enter_argv(self._first), *drop_argv(self._account), "/bin/sh", "-c", "kill -KILL -1"]
+        if self.level is Level.NAMESPACES and not self.lost:
+            return await self._empty()
+        return await asyncio.to_thread(self._hunt)
+
+    async def _empty(self) -> int:
+        """Kills everything in the namespaces but their first process, and waits until it is dead."""
+        inner = [*enter_argv(self._first), *drop_argv(self._account), "/bin/sh", "-c", "kill -KILL -1"]
+        left = 0
+        for _ in range(500):
             process = await asyncio.create_subprocess_exec(
                 *inner,
                 stdin=asyncio.subprocess.DEVNULL,
@@ -159,8 +166,11 @@ class Enclosure:
                 env={},
             )
             await process.wait()
-            return 0
-        return await asyncio.to_thread(self._hunt)
+            left = await asyncio.to_thread(members, self._first, self._account)
+            if not left:
+                return 0
+            await asyncio.sleep(0.01)  # a kill is a wish: the kernel takes a moment to end what it hits
+        return left
 
     async def close(self) -> int:
         """Kills every process of the build and what held it. Returns how many resisted."""
@@ -215,6 +225,22 @@ class Enclosure:
                     with contextlib.suppress(ProcessLookupError, PermissionError):
                         os.kill(pid, how)
         return len(left)
+
+
+def members(first: int, account: Account) -> int:
+    """How many of the account's processes live in the namespaces that `first` holds."""
+    try:
+        namespace = Path(f"/proc/{first}/ns/pid").readlink()
+    except OSError:
+        return 0
+    count = 0
+    for entry in Path("/proc").iterdir():
+        try:
+            if entry.name.isdigit() and entry.stat().st_uid == account.uid and not _is_zombie(entry):
+                count += (entry / "ns" / "pid").readlink() == namespace
+        except OSError:  # gone meanwhile
+            continue
+    return count
 
 
 def hunted(own: Path, account: Account, *, everyone: bool) -> list[int]:
