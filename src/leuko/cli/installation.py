@@ -26,7 +26,6 @@ from leuko.notify.services import AppriseNotifier
 from leuko.runtime.controller import Controller, Doors
 from leuko.runtime.ground import Ground
 from leuko.store.installation import InstallationLock
-from leuko.store.readings import Readings
 from leuko.store.store import Store
 from leuko.verify.account import choose
 
@@ -41,7 +40,6 @@ class Installation:
 
     state: Path
     store: Store
-    readings: Readings
     clock: Clock
     controllers: list[Controller] = field(default_factory=list)
     alone: InstallationLock | None = None
@@ -76,24 +74,22 @@ async def installation(
     """
     clock = clock or SystemClock()
     state = await asyncio.to_thread(make_state, state)
-    loaded = [load(path, environment) for path in files]
+    loaded = [await asyncio.to_thread(load, path, environment) for path in files]
     async with AsyncExitStack() as stack:
         alone = None
         if not database:
             alone = InstallationLock.take(state, f"pid {os.getpid()}")
             stack.callback(alone.release)
-        store = await Store.open(database or state / DATABASE, clock)
+        store = await Store.open(database or state / DATABASE, clock, readings=state / "readings")
         stack.push_async_callback(store.close)
-        readings = Readings(state / "readings")
-        stack.push_async_callback(readings.close)
-        made = Installation(state, store, readings, clock, alone=alone)
+        made = Installation(state, store, clock, alone=alone)
         for path, one in zip(files, loaded, strict=True):
             ground = await _ground(path, one, store, state, clock)
             pool = HostPool(_transport(state), clock, SystemRandom())
             stack.push_async_callback(pool.close)
             doors = Doors(
                 pool=pool,
-                readings=readings,
+                readings=store.readings,
                 account=choose(one.configuration.verify_user),
                 notifiers=_notifiers(one, ground.secrets),
                 alone=alone,
@@ -118,7 +114,7 @@ async def _ground(path: Path, loaded: Loaded, store: Store, state: Path, clock: 
             update={"repository": _resolved(configuration.repository, folder)}
         ),
         inventory=await read_inventory(configuration, folder),
-        secrets=await resolve(configuration),
+        secrets=await resolve(configuration, folder),
     )
 
 

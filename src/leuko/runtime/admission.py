@@ -4,12 +4,10 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
-from datetime import datetime, timedelta
-from zoneinfo import ZoneInfo
-
-from cronsim import CronSim
+from datetime import datetime
 
 from leuko.config.model import Window
+from leuko.config.windows import closed
 from leuko.domain.change import Commit
 from leuko.domain.lock import Lock, LockKind, Severity, blocked, lifted_by
 from leuko.domain.push import Origin, Push
@@ -55,8 +53,8 @@ def admit(
         return Answer(waits=_lock_sentence(lock))
     if not overrides.window:
         window = closed(windows, now)
-        if window:
-            return Answer(waits=window)
+        if window is not None:
+            return Answer(waits=window.sentence)
     return Answer()
 
 
@@ -74,16 +72,3 @@ def _holding(held: Iterable[Lock], commits: Sequence[Commit], overrides: Overrid
 def _lock_sentence(lock: Lock) -> str:
     fix = f"; a commit with `Leuko-Fix: {lock.id}` gets through" if lock.blocks else ""
     return f"push lock {lock.id} by {lock.owner} since {lock.since:%Y-%m-%d %H:%M} UTC: {lock.reason}{fix}"
-
-
-def closed(windows: Iterable[Window], now: datetime) -> str:
-    """Why no push may start now, and until when; empty outside of every window."""
-    for window in windows:
-        zone = ZoneInfo(window.timezone)
-        lasts = timedelta(seconds=window.lasts)
-        # the window that holds `now` began at most one length ago
-        began = next(CronSim(window.start, now.astimezone(zone) - lasts))
-        if began <= now < began + lasts:
-            reason = f" ({window.reason})" if window.reason else ""
-            return f"no push starts before {began + lasts:%Y-%m-%d %H:%M %Z}{reason}"
-    return ""

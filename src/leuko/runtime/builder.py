@@ -5,14 +5,14 @@ from __future__ import annotations
 import asyncio
 from dataclasses import replace
 
-from leuko.config.freeze import freeze
+from leuko.config.components import components, release_of
 from leuko.config.model import Configuration
 from leuko.domain.build import Build, BuildState, StepResult
 from leuko.domain.errors import LeukoError
 from leuko.domain.release import Component, Release
 from leuko.releases.archives import Archives
+from leuko.runtime.freezing import frozen_for
 from leuko.runtime.ground import Ground
-from leuko.runtime.orders import release_of
 from leuko.runtime.planning import to_text
 from leuko.store.changes import ChangeState
 from leuko.store.transaction import Transaction
@@ -85,7 +85,7 @@ class Builder:
     async def _carry_out(self, build: Build) -> Release | None:
         build = await self._to(build, BuildState.RUNNING)
         try:
-            configuration = await self._configuration(build.revision)
+            configuration = await frozen_for(self._ground.configuration, self._mirror.history, build.revision)
         except LeukoError as error:
             await self._to(build, BuildState.FAILED, str(error))
             return None
@@ -114,16 +114,14 @@ class Builder:
         self, build: Build, outcome: BuildOutcome, configuration: Configuration
     ) -> tuple[BuildOutcome, Release | None]:
         """Builds and archives each component; a build command that fails makes the build red."""
-        components: list[Component] = []
+        built: list[Component] = []
         try:
-            for name in tuple(configuration.components) or ("app",):
+            for name in components(configuration):
                 options = release_of(configuration, name)
                 await self._verifier.release_tree(outcome, options)
                 checkout = outcome.checkout
                 assert checkout is not None
-                components.append(
-                    await self._archives.build(checkout, options, build.revision, component=name)
-                )
+                built.append(await self._archives.build(checkout, options, build.revision, component=name))
         except ReleaseBuildError as error:
             outcome.state = BuildState.BROKEN if error.broken else BuildState.FAILED
             outcome.reason = str(error)
@@ -134,7 +132,7 @@ class Builder:
         except OSError as error:
             outcome.state, outcome.reason = BuildState.BROKEN, f"the release could not be archived: {error}"
             return outcome, None
-        release = Release(build.revision, tuple(components), self._ground.clock.now())
+        release = Release(build.revision, tuple(built), self._ground.clock.now())
         await self._mirror.keep(build.revision)
         return outcome, release
 
@@ -191,12 +189,6 @@ class Builder:
                     ended.append(step.step)
                     await self._ground.store.builds.save_steps(tx, build.id, ended)
                 tx.event("build.step", f"build {build.id}", _step_told(build, step), now)
-
-    async def _configuration(self, revision: str) -> Configuration:
-        installation = self._ground.configuration
-        name = installation.revision_file
-        text = await self._mirror.history.show_file(revision, name)
-        return freeze(installation, text, f"{name} of {revision[:12]}").configuration
 
 
 def _bytes(release: Release) -> int:

@@ -10,10 +10,12 @@ from datetime import datetime, timedelta
 import numpy as np
 from numpy.typing import NDArray
 
+from leuko.config.components import ONLY
 from leuko.config.fleet import component_root
 from leuko.config.model import Configuration, GaugeLimit
 from leuko.config.model import Gauge as GaugeSection
 from leuko.domain.errors import LeukoError
+from leuko.domain.fleet import Host
 from leuko.domain.gauge import Direction, Gauge, Kind, Limit
 from leuko.domain.push import Push, State
 from leuko.domain.rollout import HostProgress, HostState
@@ -27,8 +29,11 @@ from leuko.statistics.judge import judge
 from leuko.statistics.question import Question, Series
 from leuko.store.readings import Readings
 from leuko.store.series import Reading
+from leuko.store.series import Series as ReadSeries
 
 HISTORY = timedelta(minutes=30)
+SETTLED = 3
+"""Ticks after a rollback until a host's readings are the base's again."""
 LONGEST_WATCH = 3
 """A watch that could not see enough may last this many times its length."""
 
@@ -73,7 +78,7 @@ class Sampling:
             Target(
                 host.name,
                 host.role,
-                component_root(configuration, host, components_of(configuration, host.role)[0]),
+                component_root(configuration, host, _component(configuration, host.role)),
                 host.address,
                 variables=host.variables,
             )
@@ -87,9 +92,31 @@ class Sampling:
             start=self._start,
             on_tick=self._on_tick,
         )
+        sampled = asyncio.create_task(self._sample(self.sampler))
+        changed = asyncio.create_task(self._until_changed(configuration, ground.hosts))
+        try:
+            done, _ = await asyncio.wait({sampled, changed}, return_when=asyncio.FIRST_COMPLETED)
+            for task in done:
+                task.result()
+        finally:
+            sampled.cancel()
+            changed.cancel()
+            await asyncio.gather(sampled, changed, return_exceptions=True)
+
+    async def _sample(self, sampler: Sampler) -> None:
         async with asyncio.TaskGroup() as tasks:
-            tasks.create_task(self.sampler.run(), name="sampler")
+            tasks.create_task(sampler.run(), name="sampler")
             tasks.create_task(self._keep(), name="keeping of readings")
+
+    async def _until_changed(self, configuration: Configuration, hosts: tuple[Host, ...]) -> None:
+        """Returns when a push or the inventory brought other gauges or hosts: sampling begins anew then."""
+        ear = self._ground.bell.ear()
+        while True:
+            ear.clear()
+            await ear.wait()
+            now = await self._with_live_gauges()
+            if now.gauges != configuration.gauges or self._ground.hosts != hosts:
+                return
 
     async def _with_live_gauges(self) -> Configuration:
         """The installation's gauges and those of what is live or being pushed."""
@@ -123,6 +150,11 @@ class Sampling:
             self._ground.bell.ring()
 
 
+def _component(configuration: Configuration, role: str) -> str:
+    """Whose folder a host's relative paths are below: its first component's."""
+    return (*components_of(configuration, role), ONLY)[0]
+
+
 def _kept(values: Mapping[str, NDArray[np.float32]]) -> dict[str, Reading]:
     return {
         name: Reading(array, values.get(name + OF)) for name, array in values.items() if not name.endswith(OF)
@@ -152,6 +184,26 @@ class Judge:
         self.last = seen
         return await asyncio.to_thread(judge, question)
 
+    async def _leave_out_spoiled(self, push: Push, read: ReadSeries) -> None:
+        """History must be of what was good: readings under a release that was taken back are left out.
+
+        So is everything before the end of the first push of all, when nothing ran yet.
+        """
+        store, line = self.ground.store, self.ground.line
+        for earlier in await store.pushes.recent(line, limit=50, before=push.number):
+            if earlier.ended_at is None or earlier.started_at is None:
+                continue
+            until = read.times <= earlier.ended_at.timestamp() + SETTLED * self.ground.configuration.tick
+            if not until.any():
+                return
+            if earlier.state is State.LIVE and _since_begin(earlier):
+                _blank(read, until, np.ones(len(read.hosts), dtype=bool))
+            elif earlier.state in (State.ROLLED_BACK, State.STUCK):
+                rows = await store.hosts.progress(line, earlier.number)
+                touched = {row.host for row in rows if row.switched_at is not None}
+                during = until & (read.times >= earlier.started_at.timestamp())
+                _blank(read, during, np.array([name in touched for name in read.hosts], dtype=bool))
+
     async def _question(
         self, push: Push, rows: Sequence[HostProgress], configuration: Configuration
     ) -> Question | None:
@@ -165,6 +217,7 @@ class Judge:
         )
         if not len(read.times):
             return None
+        await self._leave_out_spoiled(push, read)
         plan = await stored_plan(ground, push.number)
         by_host = {row.host: row for row in rows}
         roles = {host.name: host.role for host in ground.hosts}
@@ -196,6 +249,16 @@ class Judge:
             held_back=held_back,
             first=push.base is None,
         )
+
+
+def _blank(read: ReadSeries, ticks: NDArray[np.bool_], hosts: NDArray[np.bool_]) -> None:
+    for values in (*read.values.values(), *read.denominators.values()):
+        values[np.ix_(ticks, hosts)] = np.nan
+
+
+def _since_begin(push: Push) -> bool:
+    """A real first push: before its end nothing ran. An adopted release ran before it was adopted."""
+    return push.base is None and push.started_at != push.ended_at
 
 
 def _switched_at(row: HostProgress | None) -> float:

@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 from typing import Any
 
+from leuko.config.components import components, release_of
 from leuko.config.fleet import component_root
-from leuko.config.model import Configuration, Release
+from leuko.config.model import Configuration
 from leuko.domain.fleet import Host
 from leuko.domain.order import Fence, Order, OrderKind
 from leuko.domain.push import Push
@@ -36,19 +37,11 @@ def order_id(push: Push, kind: OrderKind, row: HostProgress) -> str:
     return f"p{push.number}-{kind}-{row.host}-{row.round}"
 
 
-def release_of(configuration: Configuration, component: str) -> Release:
-    """The release section of a component."""
-    own = configuration.components.get(component)
-    return own.release if own and own.release else configuration.release
-
-
 def components_of(configuration: Configuration, role: str) -> tuple[str, ...]:
-    """Components that hosts of this role get; one called `app` where none are named."""
-    if not configuration.components:
-        return ("app",)
+    """Components that hosts of this role get."""
     return tuple(
         name
-        for name, section in configuration.components.items()
+        for name, section in components(configuration).items()
         if not section.roles or role in section.roles
     )
 
@@ -88,11 +81,6 @@ def orders_for(
             )
         )
     return orders
-
-
-def staging_order(order: Order, name: str) -> Order:
-    """The same staging for another release: a host that lacks the base gets it, too."""
-    return replace(order, id=f"{order.id}-base", target=name, base="")
 
 
 def _hooks(configuration: Configuration, component: str) -> dict[str, Any]:

@@ -6,7 +6,7 @@ from dataclasses import dataclass, replace
 from typing import Any
 
 from leuko.config.fleet import hold_back, phase_rules, watch_ticks
-from leuko.config.freeze import Difference, differences, freeze
+from leuko.config.freeze import Difference, differences
 from leuko.config.model import Configuration
 from leuko.config.quantities import share
 from leuko.domain.change import Commit
@@ -17,6 +17,7 @@ from leuko.domain.push import Origin, Push, Rules, State
 from leuko.domain.release import Release, release_name
 from leuko.domain.rollout import HostProgress
 from leuko.releases.archives import Archives
+from leuko.runtime.freezing import frozen_for
 from leuko.runtime.ground import Ground
 from leuko.store.records import from_json, to_json
 from leuko.vcs.landings import History
@@ -81,7 +82,7 @@ class Planner:
                 way_out="`leuko adopt` takes over what runs now; `leuko push --first` goes without a way back",
                 code="P010",
             )
-        configuration = await self._configuration(release)
+        configuration = await frozen_for(ground.configuration, self._history, release.revision)
         base_configuration = await ground.frozen(
             (await ground.store.pushes.configurations(ground.line, base.number))[0] if base else ""
         )
@@ -161,13 +162,6 @@ class Planner:
             now,
         )
         return push
-
-    async def _configuration(self, release: Release) -> Configuration:
-        installation = self._ground.configuration
-        text = await self._history.show_file(release.revision, installation.revision_file)
-        return freeze(
-            installation, text, f"{installation.revision_file} of {release.revision[:12]}"
-        ).configuration
 
     async def _commits(self, base: str | None, head: str) -> tuple[tuple[Commit, ...], bool]:
         found = await self._history.commits_between(base, head)
