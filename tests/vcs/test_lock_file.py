@@ -46,7 +46,7 @@ def test_the_lock_file_is_never_half_written_and_never_follows_a_link(tmp_path):
     victim = tmp_path / "victim"
     victim.write_text("mine")
     path.symlink_to(victim)
-    write_lock_file(path, [LOCK], now())
+    write_lock_file(path, [LOCK], NOW)
     assert victim.read_text() == "mine"
     assert json.loads(path.read_text())["locks"][0]["id"] == "L7"
     assert sorted(entry.name for entry in tmp_path.iterdir()) == [LOCK_FILE, "victim"]
