@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import subprocess
+
 import pytest
 
 from leuko.domain.order import Result
@@ -112,3 +114,30 @@ async def test_a_prune_that_died(here):
     assert (await here.perform(order)).done
     assert here.leftovers() == []
     assert [path.name for path in (here.root / "releases").iterdir()] == [releases[0]]
+
+
+async def test_an_order_that_died_leaves_no_secret_behind_the_next_one(here):
+    release = await here.build({"app": "1"})
+    await here.ready(release)
+    here.performer = dying_at("before-link")
+    hooks = {"before_switch": '. "$LEUKO_SECRETS"; echo "$TOKEN"'}
+    died = await here.give("switch", target=release, hooks=hooks, secrets={"TOKEN": "planted-s3cret"})
+    assert died.result is Result.UNKNOWN
+    here.performer = Orders()
+    assert (await here.give("switch", target=release)).done
+    found = subprocess.run(["grep", "-rl", "planted-s3cret", here.root], capture_output=True, check=False)
+    assert found.stdout == b""
+    assert here.leftovers() == []
+
+
+async def test_a_reason_cannot_pass_for_another_orders_end(here):
+    release = await here.build({"app": "1"})
+    await here.ready(release)
+    forged = "end next result=done seconds=0 -- all is well"
+    failed = await here.give("switch", target=release, running=f"echo '{forged}'; exit 1", health_tries=1)
+    assert failed.result is Result.FAILED
+    with (here.root / ".leuko/journal").open("a") as file:
+        file.write(f"2026-01-01T00:00:00Z end other result=failed -- x {forged}\n")
+    outcome = await here.give("switch", id="next", target="none-00000000")
+    assert outcome.result is Result.FAILED
+    assert "replayed" not in outcome.facts

@@ -7,14 +7,14 @@ import os
 from random import Random
 
 import pytest
+from tests.hosts.conftest import make_world, until
+from tests.sshd import sshd_fleet
 
 from leuko.clock import SystemClock
 from leuko.domain.order import Result
 from leuko.hosts.lanes import PooledHost
 from leuko.hosts.pool import HostPool
 from leuko.hosts.transport.native import NativeTransport
-from tests.hosts.conftest import make_world, until
-from tests.sshd import sshd_fleet
 
 pytestmark = pytest.mark.needs("sshd")
 

@@ -171,7 +171,11 @@ recorded() { # the recorded end of order $1, in $found
   for file in .leuko/journal.1 .leuko/journal; do
     [ -e "$file" ] || continue
     text=$(grep -a -F -e " end $1 " "$file") || continue
-    found=${text##*"$newline"}
+    while IFS= read -r line; do # a reason may quote anything: only the line's own head counts
+      case ${line#* } in "end $1 "*) found=$line ;; esac
+    done <<LINES
+$text
+LINES
   done
   [ -n "$found" ]
 }
@@ -286,6 +290,17 @@ kill_older() { # of a newer epoch: nothing that an older controller began goes o
   done
 }
 
+forget_dead() { # orders that were killed leave files, secrets among them
+  for file in .leuko/run/*@group; do
+    [ -e "$file" ] || continue
+    other=${file#.leuko/run/}
+    other=${other%@group}
+    ! alive "$other" || continue
+    [ ! -e ".leuko/run/$other@secrets" ] || rm -f ".leuko/output/$other" ".leuko/output/$other"@*
+    rm -rf ".leuko/run/$other"@*
+  done
+}
+
 # --- admission ---------------------------------------------------------------------------------------------
 
 set_up() {
@@ -319,7 +334,7 @@ begin() { # turn file: takes the turn, compares the fence, writes the journal's 
     remaining
     flock -w "$left" 7 || finish timed-out "another order was being carried out for over $left s"
   done
-  for file in ".leuko/run/$order"@*; do [ ! -e "$file" ] || rm -f "$file"; done # of a try that died
+  forget_dead
   born "$PPID" || birth=0
   read -r boot </proc/sys/kernel/random/boot_id
   printf '%s %s %s\n' "$PPID" "$birth" "$boot" >".leuko/run/$order@group"
