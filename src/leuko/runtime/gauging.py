@@ -32,6 +32,8 @@ from leuko.store.series import Reading
 from leuko.store.series import Series as ReadSeries
 
 HISTORY = timedelta(minutes=30)
+BUDGET = 0.005
+"""Part of healthy pushes that may be rolled back by chance: shared out over the phases of a push."""
 SETTLED = 3
 """Ticks after a rollback until a host's readings are the base's again."""
 LONGEST_WATCH = 3
@@ -248,6 +250,7 @@ class Judge:
             longest=wanted * LONGEST_WATCH,
             held_back=held_back,
             first=push.base is None,
+            budget=BUDGET / push.rules.phases,
         )
 
 

@@ -179,24 +179,36 @@ class Guard:
         """Once a push is live, hosts keep the good releases, what they run, and what it could go back to."""
         if self._pruned == live.number:
             return
-        releases = await self._ground.store.releases.recent(
-            self._ground.line, limit=configuration.fleet.keep, good=True
-        )
         for host, facts in found.items():
             if not facts.reachable:
                 continue
             for component in components_of(configuration, host.role):
-                async with self._ground.store.write(self._ground.line) as tx:
-                    sequence = await tx.next_sequence()
-                order = Order(
-                    id=f"p{live.number}-prune-{host.name}-{component}",
-                    kind=OrderKind.PRUNE,
-                    fence=Fence(self._ground.store.installation, self._ground.epoch, sequence),
-                    component=component,
-                    keep=tuple(name for one in releases if (name := component_name(one, component))),
+                if await self._ground.store.pushes.active(self._ground.line) is not None:
+                    return  # its turn comes when that has ended
+                await self._fleet.perform(
+                    host, [await self._prune_order(live, configuration, host, component)]
                 )
-                await self._fleet.perform(host, [order])
         self._pruned = live.number
+
+    async def _prune_order(
+        self, live: Push, configuration: Configuration, host: Host, component: str
+    ) -> Order:
+        """The sequence is taken before the list is made: a staging that this list does not know of has a
+        later sequence, and the host refuses whichever of the two comes out of turn.
+        """
+        store, line = self._ground.store, self._ground.line
+        async with store.write(line) as tx:
+            sequence = await tx.next_sequence()
+        good = await store.releases.recent(line, limit=configuration.fleet.keep, good=True)
+        newest = await store.releases.recent(line, limit=configuration.fleet.keep)
+        names = {component_name(one, component) for one in (*good, *newest)} - {""}
+        return Order(
+            id=f"p{live.number}-prune-{host.name}-{sequence}-{component}",
+            kind=OrderKind.PRUNE,
+            fence=Fence(store.installation, self._ground.epoch, sequence),
+            component=component,
+            keep=tuple(sorted(names)),
+        )
 
 
 def _shown(host: KnownHost) -> tuple[object, ...]:

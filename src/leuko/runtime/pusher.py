@@ -204,8 +204,8 @@ class Pusher:
         now = self._ground.clock.now()
         event = Judged(push.phase, push.watch, verdict.decision, verdict.sentence)
         after = advance(push, event, now)
-        if push.state is State.HELD and after is push:
-            return push  # a held push may stand for an hour: only what moves it is worth a row
+        if push.state is not State.WATCHING and after is push:
+            return push  # besides a watch, only what moves the push is worth a row: a hold may last an hour
         async with self._ground.store.write(self._ground.line) as tx:
             await self._ground.store.findings.save(tx, push.number, push.phase, verdict, now)
             facts = {"push": push.number, "phase": push.phase, "decision": verdict.decision.value}
