@@ -152,6 +152,14 @@ async def test_lock_files_of_a_killed_git_do_not_stop_the_next_fetch(origin, mir
     assert (await Mirror(mirror.path, mirror.origin, "main").fetch()).head == head
 
 
+async def test_a_controller_killed_while_it_made_the_mirror(origin, mirror):
+    head = origin.change("a")
+    mirror.path.mkdir(parents=True)
+    for name in ("config.lock", "HEAD.lock"):
+        (mirror.path / name).touch()
+    assert (await mirror.fetch()).head == head
+
+
 async def test_waits_for_a_writer_that_outlived_its_controller(origin, mirror):
     origin.change("a")
     await mirror.fetch()

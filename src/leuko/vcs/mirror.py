@@ -89,7 +89,7 @@ class Mirror:
             descriptor = await self._take_lock()
             try:
                 if not self._ready:
-                    await self._prepare()
+                    await self._prepare(descriptor)
                 yield descriptor
             finally:
                 os.close(descriptor)
@@ -114,15 +114,16 @@ class Mirror:
             code="V010",
         )
 
-    async def _prepare(self) -> None:
+    async def _prepare(self, descriptor: int) -> None:
         existed = (self.path / "HEAD").exists()
+        self._drop_stale_locks()
         answer = await Git(None).run(
-            "init", "--bare", "--quiet", f"--initial-branch={self.branch}", str(self.path)
-        )
+            "init", "--bare", "--quiet", f"--initial-branch={self.branch}", str(self.path),
+            keep_open=(descriptor,),
+        )  # fmt: skip
         if answer.code != 0:
             raise corrupt(answer, self.path) if existed else failure("init", answer, self.path)
         self.path.chmod(0o700)
-        self._drop_stale_locks()
         self._write_settings()
         self._ready = True
 
