@@ -22,7 +22,7 @@ from leuko.store.store import Store
 LINE = Line("shop", "production")
 START = datetime(2026, 11, 23, 12, 0, 0, tzinfo=UTC)
 TOKEN = "open-sesame-0123456789"
-HOSTS = tuple(f"www{number}" for number in range(1, 7)) + ("chat1", "chat2")
+HOSTS = (*tuple(f"www{number}" for number in range(1, 7)), "chat1", "chat2")
 
 
 class HandClock:

@@ -88,7 +88,9 @@ class Sessions:
     def person(self, cookie: str) -> str | None:
         """The name in a cookie that we signed and that has not run out; else None."""
         payload, _, signature = cookie.rpartition(".")
-        if not payload or not hmac.compare_digest(signature.encode(), self._sign(payload).encode()):
+        if not payload or not hmac.compare_digest(
+            signature.encode("utf-8", "surrogatepass"), self._sign(payload).encode()
+        ):
             return None
         until, _, name = payload.partition(".")
         if int(until) < self.clock.now().timestamp():
@@ -97,7 +99,7 @@ class Sessions:
 
     def _sign(self, payload: str) -> str:
         key = b"leuko session\x00" + self.token.encode()
-        return hmac.new(key, payload.encode(), hashlib.sha256).hexdigest()
+        return hmac.new(key, payload.encode("utf-8", "surrogatepass"), hashlib.sha256).hexdigest()
 
     def _forget(self, now: datetime) -> None:
         for address in list(self._wrong):

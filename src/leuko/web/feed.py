@@ -7,12 +7,12 @@ kept ones it is served from memory, behind them from the table. A slow client is
 from __future__ import annotations
 
 import asyncio
+import json
 from collections import deque
 from collections.abc import AsyncIterator
 from contextlib import suppress
 from dataclasses import dataclass
 
-import msgspec
 import structlog
 
 from leuko.domain.errors import LeukoError
@@ -36,17 +36,18 @@ class Item:
 
 
 def encoded(event: Event) -> Item:
-    """One message of a text/event-stream; JSON holds no raw newline, so it is one line."""
-    body = msgspec.json.encode(
+    """One message of a text/event-stream. ASCII: some clients break lines at letters of Unicode, too."""
+    body = json.dumps(
         {
             "number": event.number,
-            "at": event.at,
+            "at": event.at.isoformat().replace("+00:00", "Z"),
             "kind": event.kind,
             "subject": event.subject,
-            "data": event.data,
-        }
+            "data": dict(event.data),
+        },
+        separators=(",", ":"),
     )
-    return Item(event.number, b"id: %d\ndata: %b\n\n" % (event.number, body))
+    return Item(event.number, b"id: %d\ndata: %b\n\n" % (event.number, body.encode("ascii")))
 
 
 class Feed:

@@ -35,7 +35,7 @@ def standing(facts: Facts, landed: Landed) -> str:
             return "waiting for its build" if facts.serving else "waiting: no controller is running"
         case ChangeState.VERIFYING:
             build = facts.builds.get(landed.build or 0)
-            return "verifying" + (f", {_done(build)}" if build else "")
+            return "verifying" + (f", {_done(build)}".replace("`", "") if build else "")
         case ChangeState.RED:
             return "red"
         case ChangeState.BROKEN:
@@ -132,7 +132,9 @@ def _watching(facts: Facts, of: PushFacts, head: str) -> str:
         if of.push.deadline
         else ""
     )
-    return f"{head}: {seen}. {stopped(verdict.sentence)}{limit}".replace("  ", " ")
+    return f"{head}: {seen}. {stopped(verdict.sentence[:1].upper() + verdict.sentence[1:])}{limit}".replace(
+        "  ", " "
+    )
 
 
 def held(push: Push, facts: Facts) -> str:
@@ -147,7 +149,7 @@ def held(push: Push, facts: Facts) -> str:
         end = f" Without a word from a person it {ends} at {when(push.deadline, facts.now)}."
     return (
         f"Push {push.number} of {short(push.revision)} is held by {push.held_by or 'leuko'} since "
-        f"{when(push.since, facts.now)}{was}: {stopped(push.held_why)} {way}.{end}"
+        f"{when(push.since, facts.now)}{was}: {stopped(push.held_why or 'no reason given')} {way}.{end}"
     )
 
 
