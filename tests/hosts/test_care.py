@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+import asyncio
 import os
 import subprocess
 import tempfile
 from pathlib import Path
 
 import pytest
-from tests.hosts.conftest import make_world
+from tests.hosts.conftest import make_world, until
 
 from leuko.clock import SystemClock
 from leuko.domain.order import Outcome, Result
@@ -269,3 +270,32 @@ async def test_the_whole_life_as_a_user_without_rights(here):
     assert refused.result is Result.REFUSED
     assert refused.reason == f"nobody may not write in {here.root}/.leuko"
     assert not (await here.probe()).writable
+
+
+async def test_a_journal_that_has_grown_is_put_aside_and_still_read(here):
+    release = await here.build({"app": "1"})
+    await here.ready(release)
+    order = here.order("switch", target=release, hooks={"reload": 'echo run >>"$LEUKO_ROOT/log"'})
+    assert (await here.perform(order)).done
+    with (here.root / ".leuko/journal").open("a") as file:
+        file.write(("2020-01-01T00:00:00Z begin x kind=probe\n") * 220_000)
+    assert (await here.give("prune", keep=(release,))).done
+    assert len(here.journal) < 1000
+    again = await here.perform(order)
+    assert again.done
+    assert (here.root / "log").read_text() == "run\n"
+    assert (await here.give("switch", target=release)).done
+
+
+async def test_staging_and_switching_do_not_wait_for_each_other(here):
+    first, second = await here.build({"app": "1"}), await here.build({"app": "2"})
+    await here.ready(first)
+    hook = 'touch "$LEUKO_ROOT/began"; while [ ! -e "$LEUKO_ROOT/go" ]; do sleep 0.01; done'
+    switching = asyncio.create_task(here.give("switch", target=first, hooks={"reload": hook}))
+    await until((here.root / "began").exists)
+    staged = await here.stage(second, first)
+    assert staged.done, staged
+    assert not switching.done()
+    (here.root / "go").touch()
+    assert (await switching).done
+    assert here.leftovers() == []
