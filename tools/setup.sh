@@ -24,6 +24,11 @@ if [ ! -x "$venv/bin/pip" ]; then
         fi
     fi
 fi
+if [ "$(id -u)" = 0 ] && command -v useradd >/dev/null && ! id leuko-verify >/dev/null 2>&1; then
+    echo "setup: making the user leuko-verify, as whom tests and builds run"
+    useradd --system --user-group --create-home --home-dir /var/lib/leuko-verify --shell /usr/sbin/nologin leuko-verify
+    chmod 711 /var/lib/leuko-verify
+fi
 echo "setup: installing the locked requirements ($kind) into $venv"
 "$venv/bin/pip" install -q --disable-pip-version-check --require-hashes -r "requirements/$kind.txt"
 # The project itself needs no build backend: a .pth file and an entry script are all that an editable install is.

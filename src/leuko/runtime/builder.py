@@ -46,6 +46,7 @@ class Builder:
 
     async def recover(self) -> None:
         """After a restart: builds that a dead controller left running wait again, from the start."""
+        await self._verifier.sweep()
         for build in await self._ground.store.builds.unfinished(self._ground.line):
             if build.state is BuildState.RUNNING:
                 await self._to(build, BuildState.WAITING, "the controller was restarted")
