@@ -1,0 +1,37 @@
+"""`leuko`: every command. Heavy parts are imported by the command that needs them."""
+
+from __future__ import annotations
+
+import click
+
+from leuko.cli import log, moves, push, status
+from leuko.cli.group import Commands
+
+SECTIONS = {
+    "Pushing": (push.push, push.retry, push.rollback, moves.abort, moves.hold, moves.resume, moves.promote),
+    "Looking": (status.status, log.log),
+}
+
+
+@click.group(
+    "leuko",
+    cls=Commands,
+    sections=SECTIONS,
+    context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 100},
+)
+@click.version_option(package_name="leuko")
+def cli() -> None:
+    """Continuous deployment with an immune system, for fleets of plain Linux servers.
+
+    Commands find the controller by the configuration file in the current folder (`leuko.yml`), or as
+    `--config`, `--state` or `--url` say; each has examples in its own help.
+    """
+
+
+def main() -> None:
+    """The program."""
+    cli.main()
+
+
+if __name__ == "__main__":
+    main()
