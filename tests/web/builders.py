@@ -142,7 +142,9 @@ async def add_build(
             BuildState.BROKEN: ChangeState.BROKEN,
         }
         await store.changes.mark(tx, [revision(letter)], known[state], build=build.id)
-        tx.event("build", f"build {build.id}", {"state": str(state), "of": 3, "step": "pytest"}, at)
+        tx.event("build", f"build {build.id}", {"to": str(state), "of": 3}, at)
+        if state is BuildState.RUNNING:
+            tx.event("build.step", f"build {build.id}", {"step": "pytest", "state": "running"}, at)
     return build.id
 
 
@@ -176,7 +178,7 @@ async def create_push(
         push = await store.pushes.create(tx, new, plan=plan((commit(letter, subject),), hosts))
         rows = [HostProgress(p.name, p.role, p.phase) for p in plan((), hosts).hosts]
         await store.hosts.save_progress(tx, push.number, rows)
-        tx.event("push", push.name, {"state": "PENDING", "by": "jlee"}, at)
+        tx.event("push", push.name, {"to": "PENDING", "by": "jlee"}, at)
     return push
 
 
@@ -185,7 +187,12 @@ async def step(store: Store, push: Push, event: object, at: datetime) -> Push:
     after = advance(push, event, at)  # type: ignore[arg-type]
     async with store.write(LINE) as tx:
         after = await store.pushes.save(tx, after)
-        told = {"state": str(after.state), "phase": after.phase, "why": after.held_why or after.sentence}
+        told = {
+            "from": str(push.state),
+            "to": str(after.state),
+            "phase": after.phase,
+            "reason": after.held_why,
+        }
         tx.event("push", push.name, told, at)
     return after
 

@@ -66,8 +66,8 @@ async def test_hostile_words_everywhere(served):
         await served.store.hosts.save(
             tx, [replace((await served.store.hosts.all(b.LINE))[0], name=evil, role=evil, quarantined=evil)]
         )
-        tx.event("wait", "push 9", {"why": evil}, b.START)
-        tx.event("source", evil, {"why": evil, "hosts": [evil]}, b.START)
+        tx.event("push.waits", "push 9", {"reason": evil}, b.START)
+        tx.event("source", evil, {"ok": False, "reason": evil, "hosts": [evil]}, b.START)
     for path in ("", "/operations", "/hosts"):
         assert "<img" not in await page(served, path)
 

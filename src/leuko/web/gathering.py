@@ -17,6 +17,7 @@ from leuko.web.outputs import Outputs
 CHANGES = 12
 PUSHES = 40
 LOCKS = 100
+WAITS = ("push.waits", "push.blocked", "push.refused")
 
 
 async def gather(store: Store, line: Line, now: datetime, outputs: Outputs | None = None) -> Facts:
@@ -38,7 +39,7 @@ async def gather(store: Store, line: Line, now: datetime, outputs: Outputs | Non
         pushes=tuple(await store.pushes.recent(line, limit=PUSHES)),
         changes=tuple(changes),
         builds=await _builds(store, line, changes, unfinished, outputs),
-        waits=_waits(await store.events.latest(line, kind="wait", limit=20)),
+        waits=await _waits(store, line),
         troubles=_troubles(await store.events.latest(line, kind="source", limit=200)),
         hosts=tuple(await store.hosts.all(line)),
         event=event,
@@ -61,15 +62,17 @@ async def build_facts(store: Store, line: Line, build: Build, outputs: Outputs |
     """One build, what is done of it, and the end of what its failed command printed."""
     steps = await store.builds.steps(line, build.id)
     times = await store.builds.times(line, build.id)
-    told = await store.events.latest(line, subject=f"build {build.id}", limit=20)
-    newest = {key: event.data[key] for event in reversed(told) for key in ("of", "step") if key in event.data}
+    told: list[Event] = []
+    if build.state is BuildState.RUNNING:
+        told = await store.events.latest(line, subject=f"build {build.id}", limit=100)
+    of = next((event.data["of"] for event in told if isinstance(event.data.get("of"), int)), None)
     facts = BuildFacts(
         build,
         tuple(steps),
         times[0],
         times[1],
-        of=newest["of"] if isinstance(newest.get("of"), int) else None,
-        doing=str(newest.get("step") or "") if build.state is BuildState.RUNNING else "",
+        of=of,
+        doing=_doing(told),
     )
     failed = facts.failed
     if failed is None or outputs is None or build.state is not BuildState.FAILED:
@@ -90,13 +93,14 @@ async def _builds(
     return {number: await build_facts(store, line, build, outputs) for number, build in wanted.items()}
 
 
-def _waits(events: Sequence[Event]) -> dict[str, Wait]:
-    """The newest of each subject; one without a reason ends the waiting."""
+async def _waits(store: Store, line: Line) -> dict[str, Wait]:
+    """The newest reason of each push and change that was looked at and not let start."""
+    told: list[Event] = []
+    for kind in WAITS:
+        told += await store.events.latest(line, kind=kind, limit=20)
     found: dict[str, Wait] = {}
-    for event in events:
-        if event.subject not in found:
-            until = event.data.get("until")
-            found[event.subject] = Wait(str(event.data.get("why") or ""), event.at, _time(until))
+    for event in sorted(told, key=lambda event: event.number, reverse=True):
+        found.setdefault(event.subject, Wait(_reason(event), event.at, _time(event.data.get("until"))))
     return {subject: wait for subject, wait in found.items() if wait.why}
 
 
@@ -105,12 +109,25 @@ def _troubles(events: Sequence[Event]) -> tuple[SourceTrouble, ...]:
     seen: set[str] = set()
     found: list[SourceTrouble] = []
     for event in events:
-        why = str(event.data.get("why") or "")
-        if event.subject not in seen and why:
+        why = _reason(event)
+        if event.subject not in seen and why and event.data.get("ok") is not True:
             hosts = event.data.get("hosts") or ()
             found.append(SourceTrouble(event.subject, why, event.at, tuple(str(host) for host in hosts)))
         seen.add(event.subject)
     return tuple(found)
+
+
+def _reason(event: Event) -> str:
+    return str(event.data.get("reason") or event.data.get("why") or "")
+
+
+def _doing(events: Sequence[Event]) -> str:
+    """Commands that began and have not ended, from events that are newest first."""
+    states: dict[str, str] = {}
+    for event in events:
+        if "step" in event.data:
+            states.setdefault(str(event.data["step"]), str(event.data.get("state") or ""))
+    return ", ".join(name for name, state in reversed(states.items()) if state == "running")
 
 
 def _time(value: object) -> datetime | None:

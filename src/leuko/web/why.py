@@ -285,10 +285,10 @@ def red(build: BuildFacts | None) -> str:
 
 
 def _waiting_change(facts: Facts, landed: Landed) -> str:
-    wait = facts.waits.get(f"change {landed.revision}")
+    wait = facts.waits.get(landed.revision)
     if wait is not None and facts.serving and facts.active is None:
         return cut(wait.why, 240)
-    reason = _what_stops(facts, f"change {landed.revision}")
+    reason = _what_stops(facts, landed.revision)
     if reason == "the controller has not looked at it yet":
         return "its release is being built, or pushes are not made by themselves here (`leuko push`)"
     return reason

@@ -86,10 +86,10 @@ def worst(of: PushFacts, limit: int = 3) -> list[Finding]:
 def finding_sentence(finding: Finding) -> str:
     """`errors at www (all hosts): 0.2/min before, 12/min after (+5,900 %), limit >6.`."""
     where = f"{finding.subject} (all hosts)" if finding.aggregate else finding.subject
-    unit = f" {finding.unit}" if finding.unit else ""
+    unit = finding.unit if finding.unit.startswith("/") else f" {finding.unit}" if finding.unit else ""
     percent = f" ({finding.percent:+,.0f} %)" if finding.percent is not None else ""
     limit = f", limit {finding.limit}" if finding.limit else ""
-    evidence = f", evidence {figure(finding.evidence)}" if finding.evidence else ""
+    evidence = f", evidence {figure(finding.evidence)} to 1" if finding.evidence else ""
     return (
         f"{finding.gauge} at {where}: {figure(finding.before)}{unit} before, {figure(finding.after)}{unit} "
         f"after{percent}{limit}{evidence}."

@@ -12,7 +12,7 @@ def when(moment: datetime, now: datetime) -> str:
     """`14:36:40 UTC (3 min ago)`, with the date where it is not today's."""
     shown = f"{moment:%H:%M:%S} UTC" if moment.date() == now.date() else f"{moment:%Y-%m-%d %H:%M:%S} UTC"
     seconds = (now - moment).total_seconds()
-    distance = f"{span(seconds)} ago" if seconds >= 0 else f"in {span(-seconds)}"
+    distance = f"{span(seconds)} ago" if seconds >= 1 else "now" if seconds > -1 else f"in {span(-seconds)}"
     return f"{shown} ({distance})"
 
 

@@ -127,7 +127,7 @@ async def push(
         return None
     facts = await gather(store, line, now, outputs)
     of = await push_facts(store, line, found)
-    events = await store.events.latest(line, subject=found.name, limit=1000)
+    events = await store.events.latest(line, kind="push", subject=found.name, limit=200)
     return PushPage(
         push=push_summary(of.push, now, of.progress),
         event=facts.event,
@@ -145,7 +145,7 @@ def timeline(push: Push, events: list[Event], now: datetime) -> list[Moment]:
     """The states that the push was in, from its events; from its own times where there are none."""
     marks: list[tuple[str, int | None, datetime, str, str]] = []
     for event in events:
-        state = event.data.get("state")
+        state = event.data.get("to")
         phase = event.data.get("phase")
         if state not in set(State) or (marks and marks[-1][:2] == (state, phase)):
             continue
