@@ -84,11 +84,16 @@ class Teller:
                 self.line(at, f"push {data['push']}: {other} {data['reason']}")
 
     def _watch(self, at: datetime, data: Mapping[str, Any]) -> None:
-        text = f"         {data['ticks']} of {data['wanted']} ticks: {data['sentence']}"
+        text = f"{data['ticks']} of {data['wanted']} ticks: {data['sentence']}"
         if data["decision"] != "continue":
             self.line(at, str(data["sentence"]))
-        elif self._colour and not self._quiet:
-            self._stream.write(f"\r{_DIM}{text[:118]:<118}{_PLAIN}")
+        else:
+            self.progress(text)
+
+    def progress(self, text: str) -> None:
+        """A line that the next one takes the place of; only on a terminal."""
+        if self._colour and not self._quiet:
+            self._stream.write(f"\r{_DIM}         {text[:100]:<100}{_PLAIN}")
             self._stream.flush()
             self._open = True
 

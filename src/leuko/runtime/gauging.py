@@ -225,6 +225,8 @@ class Judge:
         roles = {host.name: host.role for host in ground.hosts}
         switched = [_switched_at(by_host.get(name)) for name in read.hosts]
         held_back = np.array([_held_back(by_host.get(name)) for name in read.hosts], dtype=bool)
+        if push.base is None:
+            _blank_before_first(read, switched)
         phase = [row.phase <= push.phase if (row := by_host.get(name)) else False for name in read.hosts]
         wanted = plan.watches[min(push.phase, len(plan.watches) - 1)]
         shape = (len(read.times), len(read.hosts))
@@ -257,6 +259,13 @@ class Judge:
 def _blank(read: ReadSeries, ticks: NDArray[np.bool_], hosts: NDArray[np.bool_]) -> None:
     for values in (*read.values.values(), *read.denominators.values()):
         values[np.ix_(ticks, hosts)] = np.nan
+
+
+def _blank_before_first(read: ReadSeries, switched: Sequence[float]) -> None:
+    """Where nothing of the application ran yet, what was read is of something else: no control, no history."""
+    for index, since in enumerate(switched):
+        nothing_ran = read.times <= since if np.isfinite(since) else np.ones(len(read.times), dtype=bool)
+        _blank(read, nothing_ran, np.arange(len(read.hosts)) == index)
 
 
 def _since_begin(push: Push) -> bool:

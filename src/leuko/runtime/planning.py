@@ -79,7 +79,7 @@ class Planner:
             raise LeukoError(
                 "nothing is live yet, so there is no release to go back to",
                 where=str(ground.line),
-                way_out="`leuko adopt` takes over what runs now; `leuko push --first` goes without a way back",
+                way_out="`leuko adopt` takes over what runs; `leuko push --first` goes without a way back",
                 code="P010",
             )
         configuration = await frozen_for(ground.configuration, self._history, release.revision)

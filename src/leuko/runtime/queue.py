@@ -33,7 +33,7 @@ class Queue:
         first: bool = False,
         overrides: Overrides | None = None,
     ) -> Push:
-        """Puts a push of `release` into the queue. Raises Refused with the reason where it may never start."""
+        """Puts a push of `release` into the queue. Raises Refused where it may never start."""
         overrides = overrides or Overrides()
         draft = await self._planner.draft(release, origin, by, why, first=first)
         if not overrides.blocks:
@@ -52,8 +52,8 @@ class Queue:
         """What continuous delivery does with a new green release: nothing twice, nothing blocked."""
         ground = self._ground
         base = await self._planner.base()
-        if not ground.configuration.continuous or base is None or base.release == release.name:
-            return None  # the first push of all is a person's decision
+        if not ground.configuration.continuous or base is None or base.revision == release.revision:
+            return None  # the first push of all is a person's decision; what runs need not come again
         if await ground.store.pushes.of_release(ground.line, release.name):
             return None
         blocking = await ground.store.locks.blocking(ground.line)
