@@ -262,7 +262,7 @@ def _blank(read: ReadSeries, ticks: NDArray[np.bool_], hosts: NDArray[np.bool_])
 
 
 def _blank_before_first(read: ReadSeries, switched: Sequence[float]) -> None:
-    """Where nothing of the application ran yet, what was read is of something else: no control, no history."""
+    """Where nothing of the application ran yet, readings are of something else: no control, no history."""
     for index, since in enumerate(switched):
         nothing_ran = read.times <= since if np.isfinite(since) else np.ones(len(read.times), dtype=bool)
         _blank(read, nothing_ran, np.arange(len(read.hosts)) == index)
