@@ -99,6 +99,7 @@ def environment() -> Environment:
         undefined=StrictUndefined,
         trim_blocks=True,
         lstrip_blocks=True,
+        auto_reload=False,
     )
     made.filters |= {
         "state": state,
@@ -132,6 +133,8 @@ class Pages:
 
     def __init__(self) -> None:
         self._environment = environment()
+        for name in self._environment.list_templates(["html"]):
+            self._environment.get_template(name)  # compiled now, not while somebody waits
         self.assets = dict(_assets(files("leuko.web") / "static", ""))
         whole = b"".join(asset.body for _, asset in sorted(self.assets.items()))
         self._environment.globals["version"] = hashlib.sha256(whole).hexdigest()[:10]

@@ -126,7 +126,8 @@ async def push(
     if found is None:
         return None
     facts = await gather(store, line, now, outputs)
-    of = await push_facts(store, line, found)
+    known = [each for each in (facts.active, *facts.stuck) if each and each.push.number == number]
+    of = known[0] if known else await push_facts(store, line, found)
     events = await store.events.latest(line, kind="push", subject=found.name, limit=200)
     return PushPage(
         push=push_summary(of.push, now, of.progress),
