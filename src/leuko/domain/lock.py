@@ -74,13 +74,15 @@ def blocked(commits: Sequence[Commit], locks: Iterable[Lock]) -> Blocked | None:
     with the word `forget` does (then `blocks` is emptied in the store).
     """
     age = {commit.revision: index for index, commit in enumerate(commits)}
+    locks = tuple(locks)
     for lock in locks:
+        names = _of_one_rollback(lock, locks)
         for revision in lock.blocks:
             at = _find(age, revision)
             if at is None:
                 continue
             later = commits[:at]
-            if any(lock.id in commit.fixes for commit in later):
+            if any(names & set(commit.fixes) for commit in later):
                 continue
             if any(_names(commit.reverts, commits[at].revision) for commit in later):
                 continue
@@ -89,15 +91,25 @@ def blocked(commits: Sequence[Commit], locks: Iterable[Lock]) -> Blocked | None:
 
 
 def lifted_by(commits: Iterable[Commit], locks: Iterable[Lock]) -> tuple[Lock, ...]:
-    """Locks that become void when these commits are LIVE: named as fixed, or all that they block reverted."""
-    commits = tuple(commits)
+    """Locks that become void when these commits are LIVE: named as fixed, or all that they block reverted.
+
+    A rollback takes two locks, for commits and for pushes: a fix names either and means both.
+    """
+    commits, locks = tuple(commits), tuple(locks)
     fixes = {fix for commit in commits for fix in commit.fixes}
     reverts = tuple(revision for commit in commits for revision in commit.reverts)
     return tuple(
         lock
         for lock in locks
-        if lock.id in fixes or (lock.blocks and all(_names(reverts, revision) for revision in lock.blocks))
+        if _of_one_rollback(lock, locks) & fixes
+        or (lock.blocks and all(_names(reverts, revision) for revision in lock.blocks))
     )
+
+
+def _of_one_rollback(lock: Lock, locks: tuple[Lock, ...]) -> set[str]:
+    """Ids of the locks that the same push's rollback took, this one's own among them."""
+    same = {other.id for other in locks if other.push is not None and other.push == lock.push}
+    return same | {lock.id}
 
 
 def _find(age: dict[str, int], revision: str) -> int | None:

@@ -60,12 +60,12 @@ def admit(
 
 def _holding(held: Iterable[Lock], commits: Sequence[Commit], overrides: Overrides) -> Lock | None:
     """The first push lock that stops this push: hard, not pinned over by its owner, and not fixed by it."""
-    held = [lock for lock in held if lock.kind is LockKind.PUSH and lock.severity is Severity.HARD]
-    fixed = {lock.id for lock in lifted_by(commits, held)}
+    held = tuple(held)
+    fixed = lifted_by(commits, held)
     for lock in held:
-        if lock.id in fixed or overrides.blocks:
-            continue
-        return lock
+        stops = lock.kind is LockKind.PUSH and lock.severity is Severity.HARD
+        if stops and lock not in fixed and not overrides.blocks:
+            return lock
     return None
 
 

@@ -140,11 +140,7 @@ def reason_of(push: Push, commits: tuple[Commit, ...]) -> str:
 
 async def _live(ground: Ground, tx: Transaction, push: Push, known: Background, at: datetime) -> None:
     await ground.store.releases.mark_good(tx, push.release)
-    # the locks of one rollback are two: what fixes one of them fixes what both were taken for
-    lifted = lifted_by(known.commits, known.held_locks)
-    pushes = {lock.push for lock in lifted if lock.push is not None}
-    for lock in known.held_locks:
-        if lock in lifted or (lock.push is not None and lock.push in pushes):
-            why = f"push {push.number} of {push.revision[:8]}, which fixes it, is live"
-            await ground.store.locks.release(tx, lock.id, "leuko", why, at)
-            tx.event("unlock", lock.id, {"lock": lock.id, "by": "leuko", "why": why}, at)
+    for lock in lifted_by(known.commits, known.held_locks):
+        why = f"push {push.number} of {push.revision[:8]}, which fixes it, is live"
+        await ground.store.locks.release(tx, lock.id, "leuko", why, at)
+        tx.event("unlock", lock.id, {"lock": lock.id, "by": "leuko", "why": why}, at)
