@@ -4,12 +4,24 @@ from __future__ import annotations
 
 import click
 
-from leuko.cli import log, moves, push, status
+from leuko.cli import check, extras, hook, hosts, init, locks, log, moves, plan, push, server, status, why
 from leuko.cli.group import Commands
 
 SECTIONS = {
-    "Pushing": (push.push, push.retry, push.rollback, moves.abort, moves.hold, moves.resume, moves.promote),
-    "Looking": (status.status, log.log),
+    "Beginning": (init.init, check.check, server.serve, hosts.adopt, hook.hook, extras.demo),
+    "Pushing": (
+        push.push,
+        plan.plan,
+        moves.abort,
+        moves.hold,
+        moves.resume,
+        moves.promote,
+        push.retry,
+        push.rollback,
+    ),
+    "Looking": (status.status, why.why, log.log, hosts.hosts),
+    "Locking": (locks.lock, locks.unlock, locks.locks),
+    "Besides": (extras.completion, extras.schema),
 }
 
 

@@ -65,6 +65,11 @@ class Rows:
             self._runner.close()
             raise
 
+    @property
+    def installation(self) -> str:
+        """The store's own id, by which hosts know their controller."""
+        return self._store.installation
+
     def close(self) -> None:
         """Lets go of the store."""
         try:

@@ -120,7 +120,7 @@ def retry(scene: Scene, which: str, why: str, follow: bool) -> int:
 @follow_option
 @with_scene
 def rollback(scene: Scene, revision: str, now: bool, why: str, follow: bool) -> int:
-    """Go back to the last good release, or to REVISION, and lock the line.
+    """Go back to the last good release or to REVISION, and lock.
 
     What was there is convicted. A push that runs is rolled back. Else the fleet goes from what is live to
     the last good release before it, the push lock is taken, and continuous delivery stays where it was put.
