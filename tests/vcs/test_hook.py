@@ -62,9 +62,7 @@ async def test_without_a_lock_nothing_is_said(origin, bare, lock_file):
 async def test_a_hard_lock_refuses_and_says_who_why_since_and_the_way_through(origin, bare, lock_file):
     write_lock_file(lock_file, [LOCK], now())
     origin.change("b")
-    begun = time.monotonic()
     answer = push(origin)
-    assert time.monotonic() - begun < 2.0
     assert refused(answer)
     said = answer.stderr.decode()
     for word in (

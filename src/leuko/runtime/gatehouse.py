@@ -6,7 +6,6 @@ import asyncio
 from dataclasses import dataclass
 from pathlib import Path
 
-from leuko.domain.lock import LockKind
 from leuko.runtime.ground import Ground
 from leuko.vcs.hook import LOCK_FILE, poked_at, read_overrides, write_lock_file
 
@@ -37,7 +36,7 @@ class Gatehouse:
             return
         ground = self.ground
         now = ground.clock.now()
-        held = await ground.store.locks.held(ground.line, LockKind.COMMIT, now)
+        held = await ground.store.locks.held(ground.line, None, now)
         state = tuple((lock.id, lock.severity, lock.reason) for lock in held)
         if state != self._written or now.timestamp() - self._written_at > REWRITE_SECONDS:
             branch, override = ground.configuration.branch, ground.configuration.locks.override

@@ -118,12 +118,13 @@ def write_lock_file(
     """Writes what the hook goes by, atomically. Call it at every change of a lock and every few minutes:
     the hook does not believe a file older than ten.
     """
+    held = [lock for lock in locks if lock.held(now)]
     state = {
         "format": FORMAT,
         "written_at": now.isoformat(),
         "branch": branch,
         "override": list(override),
-        "locks": [_entry(lock) for lock in locks if lock.kind is LockKind.COMMIT and lock.held(now)],
+        "locks": [_entry(lock, held) for lock in held if lock.kind is LockKind.COMMIT],
     }
     _write(path, json.dumps(state, indent=2, ensure_ascii=True) + "\n", 0o644)
 
@@ -175,9 +176,12 @@ def _override(found: dict[str, object]) -> Override:
     )
 
 
-def _entry(lock: Lock) -> dict[str, object]:
+def _entry(lock: Lock, held: Iterable[Lock]) -> dict[str, object]:
+    """A rollback takes a push lock beside the commit lock: a fix may name either."""
+    same = [other.id for other in held if lock.push is not None and other.push == lock.push]
     return {
         "id": lock.id,
+        "same_rollback": same,
         "severity": lock.severity.value,
         "owner": lock.owner,
         "reason": lock.reason,

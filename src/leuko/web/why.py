@@ -223,10 +223,8 @@ def _lock(facts: Facts, locks: list[Lock]) -> str:
 
 def way_through(locks: Sequence[Lock]) -> str:
     """How a fix gets through, and who lets go."""
-    lines = names([f"`Leuko-Fix: {lock.id}`" for lock in locks])
-    word = "line" if len(locks) == 1 else "lines"
     return (
-        f"A fix gets through with the {word} {lines} at the end of its commit message; "
+        f"A fix gets through with the line `Leuko-Fix: {locks[0].id}` at the end of its commit message; "
         f"`leuko unlock {locks[0].id}` lets go by hand."
     )
 

@@ -119,7 +119,9 @@ def identity() -> tuple[str, str]:
 
 def mended(lock: dict[str, object], texts: list[str]) -> bool:
     """True where the push names the lock as fixed, or takes back all that it blocks."""
-    if str(lock.get("id")) in trailers(texts, "Leuko-Fix"):
+    same = lock.get("same_rollback")
+    names = {str(lock.get("id")), *(str(each) for each in (same if isinstance(same, list) else ()))}
+    if names & set(trailers(texts, "Leuko-Fix")):
         return True
     blocks = lock.get("blocks")
     reverts = [short for text in texts for short in REVERTS.findall(text)]
