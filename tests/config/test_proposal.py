@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import subprocess
+from pathlib import Path
 
 import pytest
 from hypothesis import given, settings
@@ -105,3 +106,10 @@ async def test_a_repository_is_looked_at(tmp_path):
 async def test_a_folder_without_git_is_told(tmp_path):
     with pytest.raises(LeukoError, match="is not inside a git repository\n  Change into"):
         await look(tmp_path)
+
+
+async def test_a_relative_path_is_looked_at(tmp_path, monkeypatch):
+    (tmp_path / "shop").mkdir()
+    git(tmp_path / "shop", "init", "-q", "-b", "main")
+    monkeypatch.chdir(tmp_path)
+    assert (await look(Path("shop"))).folder == str(tmp_path / "shop")

@@ -45,6 +45,7 @@ class _Kind:
 
 async def look(path: Path) -> Facts:
     """Reads what a repository says about itself. Raises LeukoError outside of one."""
+    path = path.absolute()  # git is run in it: a relative path would be taken twice
     top = await _git(path, "rev-parse", "--show-toplevel")
     if not top:
         raise LeukoError(
