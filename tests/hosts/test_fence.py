@@ -102,7 +102,6 @@ async def test_a_restore_kills_the_switch_that_it_takes_back(two):
     await until((two.root / "began").exists)
     restored = await two.give("restore", base=two.first)
     assert restored.done, restored
-    assert restored.seconds < 5
     assert (await task).result is Result.FAILED
     assert two.current == two.first
 

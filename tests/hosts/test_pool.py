@@ -288,11 +288,8 @@ async def test_closing_ends_everything_and_refuses_more(gate, clock):
 async def test_forty_hosts_at_once_and_a_frozen_one_delays_nobody():
     with sshd_fleet(40, network="127.9.2") as fleet:
         pool = HostPool(NativeTransport(config_files=()), SystemClock(), random.Random(1))
-        began = time.monotonic()
         await asyncio.gather(*(pool.connection(address) for address in fleet.addresses))
-        took = time.monotonic() - began
         assert all(state.connected_since for state in pool.state())
-        assert took < 20
         fleet.hosts[7].freeze()
 
         async def ask(address: Address) -> float | str:

