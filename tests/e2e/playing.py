@@ -302,26 +302,32 @@ class Site:
         return self.file
 
     @asynccontextmanager
-    async def play(self, *, live: bool = True, database: str = "", **more: Any) -> AsyncIterator[Playing]:
-        """Acts on it in this process; with `live`, the first commit is pushed first."""
+    async def play(
+        self, *, live: bool = True, judged: bool = True, database: str = "", **more: Any
+    ) -> AsyncIterator[Playing]:
+        """Acts on it in this process; with `live`, the first commit is pushed first.
+
+        With `judged`, there is history enough then for the next push to be judged.
+        """
         first = self.create() if not self.origin.exists() else self.git("rev-parse", "HEAD")
         self.install(**more)
         async with playing(self.file, self.state, database=database) as played:
             if live:
-                await go_live(played, first)
+                await go_live(played, first, judged=judged)
             yield played
 
 
-async def go_live(played: Playing, revision: str) -> Push:
+async def go_live(played: Playing, revision: str, *, judged: bool = True) -> Push:
     """The first push of all, and a few ticks of history after it."""
     await played.landed(revision, "green")
     number = (await played.accepted(IntentKind.PUSH, first=True))["push"]
     live = await played.push(number, State.LIVE)
-    await history(played, live)
+    if judged:
+        await history(played, live)
     return live
 
 
-async def history(played: Playing, live: Push, ticks: int = 8, gauge: str = "disk") -> None:
+async def history(played: Playing, live: Push, ticks: int = 6, gauge: str = "disk") -> None:
     """Waits until the judge has something to compare with: so many ticks of every host after `live` settled."""
     controller, ended = played.controller, live.ended_at
     assert controller is not None
