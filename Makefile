@@ -4,6 +4,7 @@ PYTHON ?= python3
 VENV := .venv
 BIN := $(VENV)/bin
 ARGS ?=
+WORKERS ?= 2
 
 .PHONY: help demo test test-all check bench serve setup format lock clean
 
@@ -26,17 +27,17 @@ setup: $(VENV)/.dev  ## everything the tests need, system packages included (as 
 	@sh tools/system.sh
 
 test: setup  ## the tests; slow and statistical ones are in test-all
-	@$(BIN)/pytest -m "not slow" --durations=20 $(ARGS)
+	@$(BIN)/pytest -m "not slow" -n $(WORKERS) --dist loadfile --durations=20 $(ARGS)
 
 test-all: setup  ## every test
-	@$(BIN)/pytest --durations=20 $(ARGS)
+	@$(BIN)/pytest -n $(WORKERS) --dist loadfile --durations=20 $(ARGS)
 
 check: $(VENV)/.dev  ## lint, types, import contracts, and the tests that need no server
 	@$(BIN)/ruff format --check .
 	@$(BIN)/ruff check .
 	@$(BIN)/mypy
 	@$(BIN)/lint-imports --no-cache
-	@$(BIN)/pytest -q -m "not slow and not needs" $(ARGS)
+	@$(BIN)/pytest -q -m "not slow and not needs" -n $(WORKERS) --dist loadfile $(ARGS)
 
 format: $(VENV)/.dev
 	@$(BIN)/ruff format .

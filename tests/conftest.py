@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import re
 import shutil
 from collections import Counter
 from collections.abc import Iterator
@@ -10,7 +11,7 @@ from pathlib import Path
 
 import pytest
 
-_SKIPPED: Counter[str] = Counter()
+_NEEDS = re.compile(r"needs (\w+)")
 
 
 def _has(name: str) -> bool:
@@ -38,14 +39,18 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
         for mark in item.iter_markers("needs"):
             for name in mark.args:
                 if not found.setdefault(name, _has(name)):
-                    _SKIPPED[name] += 1
                     item.add_marker(pytest.mark.skip(reason=f"needs {name}"))
 
 
 def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter) -> None:
-    if _SKIPPED:
+    skipped = Counter(
+        found[1]
+        for report in terminalreporter.stats.get("skipped", [])
+        if (found := _NEEDS.search(str(report.longrepr)))
+    )
+    if skipped:
         terminalreporter.section("not run on this machine")
-        for name, number in sorted(_SKIPPED.items()):
+        for name, number in sorted(skipped.items()):
             terminalreporter.write_line(f"{number} tests need {name} (as root, `make setup` installs it)")
 
 
