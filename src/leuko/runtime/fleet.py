@@ -119,6 +119,9 @@ class RemoteFleet:
         facts = await self.probe(host, order.component)
         if not facts.reachable:
             return Outcome(Result.UNREACHABLE, facts.reason)
+        theirs = _not_ours(facts, host)
+        if theirs:
+            return Outcome(Result.REFUSED, theirs)
         if order.base and order.base not in facts.releases:
             base = replace(order, id=f"{order.id}-base", target=order.base, base="")
             outcome = await self._stage(host, base, facts)
@@ -176,3 +179,15 @@ class RemoteFleet:
             self._reach = addresses(self._ground.configuration, self._ground.inventory)
             self._learned_from = self._ground.hosts
         return self._reach
+
+
+def _not_ours(facts: Facts, host: Host) -> str:
+    """Why nothing may be pushed to this host yet. Asked before anything is switched anywhere: a switch that
+    is refused would look like a fault of the release, and going back could not mend it."""
+    what = {"folder": "a real folder", "file": "a file", "link": f"a link to {facts.current}"}
+    if facts.current_kind not in what:
+        return ""
+    return (
+        f"current is {what[facts.current_kind]}, which is not Leuko's: "
+        f"`leuko adopt {host.name}` makes what runs there the first base"
+    )
