@@ -42,7 +42,7 @@ from leuko.domain.push import (
     advance,
     todo,
 )
-from leuko.domain.rollout import HostProgress, HostState, Tally, answered, ordered
+from leuko.domain.rollout import HostProgress, HostState, Tally, answered, belongs, ordered
 from leuko.domain.verdict import Decision
 
 AT = datetime(2026, 1, 1, tzinfo=UTC)
@@ -142,7 +142,7 @@ def steps(world: World) -> Iterator[World]:
     for index, row in enumerate(world.rows):
         if do.step is Step.STAGE and row.state is HostState.WAITING:
             yield from answers(world, index, OrderKind.STAGE, HostState.WAITING)
-        if do.step in (Step.SWITCH, Step.COMPLETE) and row.phase == do.phase:
+        if do.step in (Step.SWITCH, Step.COMPLETE) and belongs(row.phase, do.phase):
             if row.state in (HostState.STAGED, HostState.SWITCHING):
                 # written before the order is sent: the controller may die here
                 yield replace(

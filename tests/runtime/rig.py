@@ -114,7 +114,13 @@ class Rig:
     async def _keep(self, push: Push, commits: tuple[Commit, ...]) -> Push:
         names = [host.name for host in self.configuration.fleet.roles["www"].hosts]
         hosts = tuple(PlannedHost(name, "www", min(index, 1)) for index, name in enumerate(names))
-        plan = Plan(hosts=hosts, watches=(2, 2), tick=5.0, commits=commits)
+        plan = Plan(
+            hosts=hosts,
+            watches=(2, 2),
+            tick=5.0,
+            commits=commits,
+            min_healthy=str(self.configuration.fleet.min_healthy),
+        )
         async with self.store.write(LINE) as tx:
             digest = await self.store.configurations.keep(tx, to_text(self.configuration), NOON)
             kept = await self.store.pushes.create(

@@ -562,9 +562,9 @@ def _resumed(push: Push, held_from: State, at: datetime) -> Push:
 def _promoted(push: Push, intent: Promote, at: datetime) -> Push:
     if push.state is State.WATCHING or (push.state is State.HELD and push.held_from is State.WATCHING):
         return _passed(push, at)
-    if push.state is State.HELD and push.held_from is State.SWITCHING:
+    if push.state is State.HELD and push.held_from in (State.SWITCHING, State.COMPLETING):
         # the person takes the hosts that can be reached for enough; what failed is still put right first
-        return _enter(replace(push, pardoned=True), State.SWITCHING, at)
+        return _enter(replace(push, pardoned=True), push.held_from, at)
     raise _refused(push, intent, "only a push that is watched or held after its switch can be promoted")
 
 

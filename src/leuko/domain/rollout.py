@@ -7,7 +7,7 @@ each phase and role are in which state.
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from datetime import datetime, timedelta
 from enum import StrEnum
@@ -76,11 +76,11 @@ class Tally:
         return cls(MappingProxyType(Counter((row.phase, row.role, row.state) for row in rows)))
 
     def count(self, *states: HostState, phase: int | None = None) -> int:
-        """Hosts in any of `states`, in one phase or in all."""
+        """Hosts in any of `states`: in all phases, or in those that are switched by the time `phase` is."""
         return sum(
             number
             for (at, _, state), number in self.counts.items()
-            if state in states and (phase is None or at == phase)
+            if state in states and (phase is None or belongs(at, phase))
         )
 
     def uncovered(self, phase: int) -> tuple[str, ...]:
@@ -96,6 +96,9 @@ class Tally:
 
 RETRY_AFTER = (1.0, 2.0, 5.0, 10.0, 15.0)
 """Seconds before an order whose outcome is not known is sent again; the last one repeats."""
+
+PATIENCE = timedelta(seconds=10)
+"""A host that has been restoring for longer keeps no other waiting: a rollback has no budget."""
 
 STAGE_TRIES = 3
 """A host that could not be reached or staged this often in a row is left out of the push."""
@@ -198,12 +201,19 @@ def to_switch(
 ) -> list[HostProgress]:
     """Hosts of the phase that may be switched now without taking too many of a role out of service.
 
-    A switch whose outcome is not known is asked about again first: it holds its place.
+    A switch whose outcome is not known is asked about again first: it holds its place. Hosts of phases that
+    were passed without them, and that a person said to try again, come along.
     """
-    mine = [row for row in rows if row.phase == phase and row.host not in in_flight]
+    mine = [row for row in rows if belongs(row.phase, phase) and row.host not in in_flight]
     again = [row for row in mine if row.state is HostState.SWITCHING and ready(row, now)]
     fresh = [row for row in mine if row.state is HostState.STAGED and ready(row, now)]
-    return again + _within_capacity(rows, fresh, HostState.SWITCHING, min_healthy)
+    out = (HostState.SWITCHING, HostState.RESTORING, HostState.FAILED)
+    return again + _within_capacity(rows, fresh, lambda row: row.state in out, min_healthy)
+
+
+def belongs(phase: int, at: int) -> bool:
+    """True where a host of `phase` is switched by the time phase `at` is: hold-back comes after all."""
+    return at < 0 or 0 <= phase <= at
 
 
 def to_restore(
@@ -215,7 +225,7 @@ def to_restore(
     only_failed: bool = False,
     at_once: bool = False,
 ) -> list[HostProgress]:
-    """Hosts that may be on the target and have to go back: those that failed first.
+    """Hosts that may be on the target and have to go back: those that are out of service already first.
 
     `only_failed`: in a phase that goes on, hosts within the failure budget. `at_once` gives up capacity.
     """
@@ -224,21 +234,31 @@ def to_restore(
     failed = [row for row in mine if row.state is HostState.FAILED]
     if only_failed:
         return again + failed
-    rest = [row for row in mine if row.state in (HostState.SWITCHED, HostState.SWITCHING)]
-    # a host that failed is out of service already: restoring it takes nothing away
-    return (
-        again + failed + (rest if at_once else _within_capacity(rows, rest, HostState.RESTORING, min_healthy))
-    )
+    # a host that failed, or that was being switched, is out of service: restoring it takes nothing away
+    between = [row for row in mine if row.state is HostState.SWITCHING]
+    rest = [row for row in mine if row.state is HostState.SWITCHED]
+    if not at_once:
+        rest = _within_capacity(rows, rest, lambda row: _keeps_waiting(row, now), min_healthy)
+    return again + failed + between + rest
+
+
+def _keeps_waiting(row: HostProgress, now: datetime) -> bool:
+    """Only a restore that is on its way and young: one that hangs or got no answer must not stop the rest."""
+    if row.state is not HostState.RESTORING or row.attempts > 1 or row.not_before is not None:
+        return False
+    return row.at is None or now - row.at < PATIENCE
 
 
 def _within_capacity(
-    rows: Sequence[HostProgress], wanted: Sequence[HostProgress], moving: HostState, min_healthy: Share
+    rows: Sequence[HostProgress],
+    wanted: Sequence[HostProgress],
+    is_out: Callable[[HostProgress], bool],
+    min_healthy: Share,
 ) -> list[HostProgress]:
     allowed: list[HostProgress] = []
     for role in dict.fromkeys(row.role for row in wanted):
         members = [row for row in rows if row.role == role]
         serving = sum(row.state is not HostState.LEFT_OUT for row in members)
-        out = sum(row.state in (moving, HostState.FAILED) for row in members)
-        room = room_to_take_out(serving, out, min_healthy)
+        room = room_to_take_out(serving, sum(is_out(row) for row in members), min_healthy)
         allowed += [row for row in wanted if row.role == role][:room]
     return allowed

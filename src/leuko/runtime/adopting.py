@@ -68,7 +68,7 @@ class Adopting:
 
     async def _adopt(self, host: Host) -> tuple[str, Outcome]:
         component = (*components_of(self._ground.configuration, host.role), "app")[0]
-        async with self._ground.store.write(self._ground.line) as tx:
+        async with self._ground.write() as tx:
             sequence = await tx.next_sequence()
         order = Order(
             id=f"adopt-{host.name}-{sequence}",
@@ -126,7 +126,7 @@ class Adopting:
             by=intent.by,
             why=intent.why or "adopted: it ran before Leuko came",
         )
-        async with ground.store.write(ground.line) as tx:
+        async with ground.write() as tx:
             digest = await ground.store.configurations.keep(tx, to_text(ground.configuration), now)
             await ground.store.releases.add(tx, release, configuration=digest)
             await ground.store.releases.mark_good(tx, release.name)

@@ -75,7 +75,7 @@ class Builder:
 
     async def _create(self, revision: str, tree: str, covers: tuple[str, ...]) -> Build:
         now = self._ground.clock.now()
-        async with self._ground.store.write(self._ground.line) as tx:
+        async with self._ground.write() as tx:
             build = await self._ground.store.builds.create(tx, revision, tree, covers, now)
             await self._ground.store.changes.mark(tx, covers, ChangeState.VERIFYING, build=build.id)
             tx.event(
@@ -148,7 +148,7 @@ class Builder:
         )
         after = build.to(outcome.state, now, outcome.reason)
         covers = await store.builds.changes(self._ground.line, build.id)
-        async with store.write(self._ground.line) as tx:
+        async with self._ground.write() as tx:
             saved = await store.builds.save(tx, after)
             await store.builds.save_steps(tx, build.id, outcome.steps)
             await store.changes.mark(tx, covers, CHANGE_STATES[outcome.state], build=build.id)
@@ -173,7 +173,7 @@ class Builder:
     async def _to(self, build: Build, state: BuildState, reason: str = "") -> Build:
         now = self._ground.clock.now()
         covers = await self._ground.store.builds.changes(self._ground.line, build.id)
-        async with self._ground.store.write(self._ground.line) as tx:
+        async with self._ground.write() as tx:
             saved = await self._ground.store.builds.save(tx, build.to(state, now, reason))
             await self._ground.store.changes.mark(tx, covers, CHANGE_STATES[state], build=build.id)
             tx.event("build", f"build {build.id}", _told(saved), now)
@@ -185,7 +185,7 @@ class Builder:
         ended: list[StepResult] = []
         while (step := await steps.get()) is not None:
             now = self._ground.clock.now()
-            async with self._ground.store.write(self._ground.line) as tx:
+            async with self._ground.write() as tx:
                 if isinstance(step, StepEnded):
                     ended.append(step.step)
                     await self._ground.store.builds.save_steps(tx, build.id, ended)

@@ -61,7 +61,7 @@ class Gatehouse:
         if not found.entries:
             return
         now = self.ground.clock.now()
-        async with self.ground.store.write(self.ground.line) as tx:
+        async with self.ground.write() as tx:
             for entry in found.entries:
                 facts: dict[str, object] = {"by": entry.identity, "reason": entry.reason}
                 facts |= {"locks": list(entry.locks), "old": entry.old, "new": entry.new, "next": found.next}

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Mapping
+from collections.abc import AsyncIterator, Mapping
+from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -14,8 +15,10 @@ from leuko.config.model import Configuration
 from leuko.config.secrets import Secrets
 from leuko.domain.fleet import Host
 from leuko.domain.line import Line
+from leuko.store.errors import Lost
 from leuko.store.leases import Lease
 from leuko.store.store import Store
+from leuko.store.transaction import Transaction
 
 
 class Bell:
@@ -35,6 +38,10 @@ class Bell:
         self._waiting.add(event)
         return event
 
+    def forget(self, ear: asyncio.Event) -> None:
+        """Whoever listened has ended."""
+        self._waiting.discard(ear)
+
 
 @dataclass
 class Ground:
@@ -50,6 +57,8 @@ class Ground:
     secrets: Secrets = field(default_factory=lambda: Secrets({}))
     lease: Lease | None = None
     bell: Bell = field(default_factory=Bell)
+    doubt: asyncio.Event = field(default_factory=asyncio.Event)
+    """Set when a write found that the lease is not ours: whoever holds it looks at once."""
 
     @property
     def epoch(self) -> int:
@@ -63,6 +72,21 @@ class Ground:
         """The installation's own file or inventory changed."""
         self.configuration, self.inventory, self.secrets = configuration, inventory, secrets
         self._learn_fleet()
+
+    @asynccontextmanager
+    async def write(self) -> AsyncIterator[Transaction]:
+        """One transition of this line by whoever acts on it. Raises Lost when another has taken over.
+
+        Everything that loops of the acting process write goes through here: that is the fence.
+        """
+        async with self.store.write(self.line) as tx:
+            if self.lease is not None:
+                try:
+                    await self.store.leases.check(tx, self.lease, self.clock.now())
+                except Lost:
+                    self.doubt.set()
+                    raise
+            yield tx
 
     def _learn_fleet(self) -> None:
         self.hosts: tuple[Host, ...] = hosts_of(self.configuration, self.inventory)

@@ -94,7 +94,7 @@ class Guard:
     async def _save(self, rows: Sequence[KnownHost], known: dict[str, KnownHost]) -> None:
         now = self._ground.clock.now()
         gone = sorted(set(known) - {host.name for host in self._ground.hosts})
-        async with self._ground.store.write(self._ground.line) as tx:
+        async with self._ground.write() as tx:
             await self._ground.store.hosts.save(tx, rows)
             if gone:
                 await self._ground.store.hosts.forget(tx, gone)
@@ -125,7 +125,7 @@ class Guard:
             return
         known, now = await background(self._ground, push), self._ground.clock.now()
         detail = "somebody else changed " + "; ".join(drifted[:3])
-        async with self._ground.store.write(self._ground.line) as tx:
+        async with self._ground.write() as tx:
             await save(self._ground, tx, push, advance(push, Drifted(detail), now), known, now)
         self._ground.bell.ring()
 
@@ -164,13 +164,13 @@ class Guard:
         await self._keep_row(live, row, self._ground.clock.now())
 
     async def _fence(self, live: Push, row: HostProgress) -> Fence:
-        async with self._ground.store.write(self._ground.line) as tx:
+        async with self._ground.write() as tx:
             await self._ground.store.hosts.save_progress(tx, live.number, [row])
             sequence = await tx.next_sequence()
         return Fence(self._ground.store.installation, self._ground.epoch, sequence)
 
     async def _keep_row(self, live: Push, row: HostProgress, now: datetime) -> None:
-        async with self._ground.store.write(self._ground.line) as tx:
+        async with self._ground.write() as tx:
             await self._ground.store.hosts.save_progress(tx, live.number, [row])
             facts = {"push": live.number, "host": row.host, "state": row.state.value, "detail": row.detail}
             tx.event("host", row.host, facts, now)
@@ -197,7 +197,7 @@ class Guard:
         later sequence, and the host refuses whichever of the two comes out of turn.
         """
         store, line = self._ground.store, self._ground.line
-        async with store.write(line) as tx:
+        async with self._ground.write() as tx:
             sequence = await tx.next_sequence()
         good = await store.releases.recent(line, limit=configuration.fleet.keep, good=True)
         newest = await store.releases.recent(line, limit=configuration.fleet.keep)

@@ -128,7 +128,7 @@ class Obeying:
         now = self.ground.clock.now()
         known = await background(self.ground, push)
         after = advance(push, event, now)
-        async with self.ground.store.write(self.ground.line) as tx:
+        async with self.ground.write() as tx:
             facts = {"push": push.number, "by": event.by, "why": event.why, "intent": type(event).__name__}
             tx.event("intent", push.name, facts, now)
             return await save(self.ground, tx, push, after, known, now)
@@ -136,7 +136,7 @@ class Obeying:
     async def _try_left_out_again(self, push: Push) -> None:
         rows = await self.ground.store.hosts.progress(self.ground.line, push.number)
         left_out = [again(row) for row in rows if row.state is HostState.LEFT_OUT]
-        async with self.ground.store.write(self.ground.line) as tx:
+        async with self.ground.write() as tx:
             await self.ground.store.hosts.save_progress(tx, push.number, left_out)
 
     async def _roll_back(self, intent: Intent) -> Answer:
@@ -174,7 +174,7 @@ class Obeying:
         target = passed[-1]
         draft = await self.planner.rollback(live, target, intent.by, intent.why)
         now = self.ground.clock.now()
-        async with store.write(line) as tx:
+        async with self.ground.write() as tx:
             push = await self.planner.keep(tx, draft)
             rows = [
                 HostProgress(host.name, host.role, host.phase, HostState.SWITCHED, switched_at=now)
@@ -270,7 +270,7 @@ class Obeying:
 
     async def _know(self, change: Change) -> None:
         now = self.ground.clock.now()
-        async with self.ground.store.write(self.ground.line) as tx:
+        async with self.ground.write() as tx:
             tx.event("hotfix", change.revision, {"revision": change.revision, "subject": change.subject}, now)
 
     async def _plan(self, intent: Intent) -> Answer:
@@ -338,7 +338,7 @@ class Obeying:
             since=now,
             expires_at=now + timedelta(seconds=float(expires)) if expires else None,
         )
-        async with self.ground.store.write(self.ground.line) as tx:
+        async with self.ground.write() as tx:
             taken = await self.ground.store.locks.take(tx, lock)
             facts = {"lock": taken.id, "kind": taken.kind, "severity": taken.severity}
             tx.event("lock", taken.id, facts | {"owner": taken.owner, "reason": taken.reason}, now)
@@ -358,7 +358,7 @@ class Obeying:
             shown = ", ".join(f"{lock.id} ({lock.kind})" for lock in held) or "none"
             raise Refused(f"no lock {named!r} is held", way_out=f"held now: {shown}", code="L001")
         forget = bool(intent.arguments.get("forget", False))
-        async with self.ground.store.write(self.ground.line) as tx:
+        async with self.ground.write() as tx:
             for lock in chosen:
                 await self.ground.store.locks.release(tx, lock.id, intent.by, intent.why, now, forget=forget)
                 facts = {"lock": lock.id, "by": intent.by, "why": intent.why, "forget": forget}
@@ -371,7 +371,7 @@ class Obeying:
 
     async def _end(self, intent: Intent, state: IntentState, answer: Answer) -> None:
         now = self.ground.clock.now()
-        async with self.ground.store.write(self.ground.line) as tx:
+        async with self.ground.write() as tx:
             await self.ground.store.intents.answer(tx, intent.id, state, answer, now)
 
 

@@ -9,17 +9,19 @@ same orders are given again under the same ids.
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Sequence
-from dataclasses import dataclass, replace
+from collections.abc import Callable, Sequence
+from contextlib import suppress
+from dataclasses import replace
 from datetime import datetime, timedelta
 from typing import Protocol
+
+import structlog
 
 from leuko.config.freeze import stricter
 from leuko.config.model import Configuration
 from leuko.config.quantities import share
-from leuko.domain.errors import LeukoError
 from leuko.domain.fleet import Host
-from leuko.domain.order import Fence, Order, OrderKind, Outcome, Result
+from leuko.domain.order import Fence, OrderKind
 from leuko.domain.push import (
     Admitted,
     Event,
@@ -44,12 +46,15 @@ from leuko.domain.rollout import (
     to_switch,
 )
 from leuko.domain.verdict import Verdict
+from leuko.runtime.flights import Answer, Fleet, Flights
 from leuko.runtime.ground import Ground
 from leuko.runtime.orders import Frozen, Parts, order_id, orders_for, restore_kind
 from leuko.runtime.planning import component_name
 from leuko.runtime.saving import Background, background, save
 from leuko.store.errors import Lost
 from leuko.store.hosts import KnownHost
+
+log = structlog.get_logger(__name__)
 
 NEXT_LOOK = timedelta(seconds=1)
 MOVING = {
@@ -58,18 +63,6 @@ MOVING = {
     OrderKind.RESTORE: HostState.RESTORING,
     OrderKind.STOP: HostState.RESTORING,
 }
-
-
-class Fleet(Protocol):
-    """Where orders go. Never raises for a host's fault: that is an Outcome."""
-
-    async def perform(self, host: Host, orders: Sequence[Order]) -> Outcome:
-        """Gives one host its orders, one after the other, until one is not done."""
-        ...
-
-    async def abort(self, host: Host, orders: Sequence[Order]) -> None:
-        """Kills what runs for these orders on the host, over a channel of its own."""
-        ...
 
 
 class Watch(Protocol):
@@ -90,74 +83,80 @@ class Admission(Protocol):
         ...
 
 
-@dataclass(frozen=True, slots=True)
-class _Flight:
-    kind: OrderKind
-    orders: tuple[Order, ...]
-    task: asyncio.Task[None]
-
-
-@dataclass(frozen=True, slots=True)
-class _Answer:
-    push: int
-    host: str
-    order: str
-    kind: OrderKind
-    outcome: Outcome
-
-
 class Pusher:
     """Of one line. `step` may be called at any time; it returns when to look again at the latest."""
 
-    def __init__(self, ground: Ground, fleet: Fleet, watch: Watch, admission: Admission) -> None:
+    def __init__(
+        self,
+        ground: Ground,
+        fleet: Fleet,
+        watch: Watch,
+        admission: Admission,
+        held_up: Callable[[], bool] = lambda: False,
+    ) -> None:
+        """`held_up`: the event loop is late, so nothing new is begun; going back is never put off."""
         self._ground = ground
-        self._fleet = fleet
+        self._held_up = held_up
         self._watch = watch
         self._admission = admission
-        self._flights: dict[str, _Flight] = {}
-        self._answers: list[_Answer] = []
-        self._ear = ground.bell.ear()
+        self._flights = Flights(fleet, ground.bell.ring)
 
     async def run(self) -> None:
-        """Until cancelled."""
-        while True:
-            self._ear.clear()
-            wake = await self.step()
-            pause = max(0.0, (wake - self._ground.clock.now()).total_seconds())
-            try:
-                await asyncio.wait_for(self._ear.wait(), pause)
-            except TimeoutError:
-                continue
+        """Until cancelled. A step that fails is told and tried again: nothing else can carry the push on."""
+        ear, failures = self._ground.bell.ear(), 0
+        try:
+            while True:
+                ear.clear()
+                wake = self._ground.clock.now() + NEXT_LOOK
+                try:
+                    wake = await self.step()
+                    failures = 0
+                except Exception:
+                    failures += 1
+                    log.exception("the push could not be carried on; trying again", failures=failures)
+                    wake += timedelta(seconds=min(10, failures))
+                pause = (wake - self._ground.clock.now()).total_seconds()
+                with suppress(TimeoutError):
+                    await asyncio.wait_for(ear.wait(), max(0.01, pause))
+        finally:
+            self._ground.bell.forget(ear)
 
     async def close(self) -> None:
         """Lets go of orders under way: they are asked about again by whoever comes next."""
-        for flight in self._flights.values():
-            flight.task.cancel()
-        await asyncio.gather(*(flight.task for flight in self._flights.values()), return_exceptions=True)
+        await self._flights.close()
+
+    async def flights(self) -> None:
+        """Waits until nothing is under way: for tests that step by hand."""
+        await self._flights.settled()
 
     async def step(self) -> datetime:
         """One look. Returns when the next one is due at the latest."""
         now = self._ground.clock.now()
-        push = await self._current()
-        if push is None:
-            return now + NEXT_LOOK
-        if push.state is State.PENDING:
-            return await self._admit(push)
+        pushes, line = self._ground.store.pushes, self._ground.line
+        active = await pushes.active(line) or await self._stuck()
+        self._flights.abort_others(active.number if active else None)
         try:
-            return await self._carry_on(push)
+            wake = await self._carry_on(active) if active is not None else now + NEXT_LOOK
+            if active is None or active.state is State.STUCK:
+                pending = await pushes.pending(line)
+                wake = await self._admit(pending) if pending is not None else wake
         except Lost:
             return now  # an intent was faster: look again at what it made of the push
+        return wake
 
-    async def _current(self) -> Push | None:
+    async def _stuck(self) -> Push | None:
+        """The last push whose hosts could not all be restored: tried on, until something is live after it."""
         pushes, line = self._ground.store.pushes, self._ground.line
-        found = await pushes.active(line) or await pushes.pending(line)
-        if found is not None:
-            return found
-        latest = await pushes.latest(line)
-        return latest if latest is not None and latest.state is State.STUCK else None
+        stuck = await pushes.stuck(line)
+        if not stuck:
+            return None
+        later = await pushes.recent(line, limit=stuck[0].number + 50)
+        newer = [push for push in later if push.number > stuck[0].number]
+        over = any(push.state in (State.LIVE, State.ROLLED_BACK) for push in newer)
+        return None if over else stuck[0]
 
     async def _admit(self, push: Push) -> datetime:
-        event = await self._admission(push)
+        event = None if self._held_up() else await self._admission(push)
         if event is not None:
             await self._save(push, event, [], await background(self._ground, push))
             self._ground.bell.ring()
@@ -169,32 +168,36 @@ class Pusher:
         rows = {
             row.host: row for row in await self._ground.store.hosts.progress(self._ground.line, push.number)
         }
-        changed = self._take_in(push, rows, now)
+        answers = self._flights.take_answers()
+        try:
+            after = await self._advance(push, rows, answers, known, now)
+        except BaseException:
+            self._flights.give_back(answers)
+            raise
+        if after.state is not push.state:
+            self._ground.bell.ring()
+        if after.state is State.ROLLING_BACK:
+            self._flights.abort_switches()
+        await self._send(after, rows, known)
+        return _next_look(after, now)
+
+    async def _advance(
+        self,
+        push: Push,
+        rows: dict[str, HostProgress],
+        answers: Sequence[Answer],
+        known: Background,
+        now: datetime,
+    ) -> Push:
+        changed = _taken_in(push, rows, answers, now)
         after = push
         if changed or _awaits_hosts(push):
             after = await self._save(after, _progressed(list(rows.values())), changed, known)
         if push.deadline is not None and now >= push.deadline:
             after = await self._save(after, Expired(), [], known)
-        if todo(after).judge:
+        if todo(after).judge and not self._held_up():
             after = await self._judge(after, list(rows.values()), known)
-        if after.state is not push.state:
-            self._ground.bell.ring()
-        await self._stop_flights_against(after)
-        await self._send(after, rows)
-        return _next_look(after, now)
-
-    def _take_in(self, push: Push, rows: dict[str, HostProgress], now: datetime) -> list[HostProgress]:
-        answers, self._answers = self._answers, []
-        changed = []
-        for answer in answers:
-            row = rows.get(answer.host)
-            if row is None or answer.push != push.number or row.order != answer.order:
-                continue  # about an order that was given up
-            if row.state is not MOVING[answer.kind]:
-                continue
-            rows[answer.host] = answered(row, answer.kind, answer.outcome, now)
-            changed.append(rows[answer.host])
-        return changed
+        return after
 
     async def _judge(self, push: Push, rows: list[HostProgress], known: Background) -> Push:
         own, base = await self._configurations(push)
@@ -206,19 +209,20 @@ class Pusher:
         after = advance(push, event, now)
         if push.state is not State.WATCHING and after is push:
             return push  # besides a watch, only what moves the push is worth a row: a hold may last an hour
-        async with self._ground.store.write(self._ground.line) as tx:
+        async with self._ground.write() as tx:
             await self._ground.store.findings.save(tx, push.number, push.phase, verdict, now)
             facts = {"push": push.number, "phase": push.phase, "decision": verdict.decision.value}
             facts |= {"ticks": verdict.ticks, "wanted": verdict.wanted, "sentence": verdict.sentence}
             tx.event("watch", push.name, facts, now)
-            return await save(self._ground, tx, push, after, known, now)
+            # the version must not grow with every look: a promote names the one that its author saw
+            return await save(self._ground, tx, push, after, known, now) if after is not push else push
 
     async def _save(self, push: Push, event: Event, rows: Sequence[HostProgress], known: Background) -> Push:
         now = self._ground.clock.now()
         after = advance(push, event, now)
         if after is push and not rows:
             return push
-        async with self._ground.store.write(self._ground.line) as tx:
+        async with self._ground.write() as tx:
             if rows:
                 await self._ground.store.hosts.save_progress(tx, push.number, rows)
                 await self._ground.store.hosts.save(tx, await self._now_running(push, rows))
@@ -242,22 +246,10 @@ class Pusher:
 
     # -- orders ---------------------------------------------------------------------------------------
 
-    async def _stop_flights_against(self, push: Push) -> None:
-        """Going back: switches under way are killed on their hosts, then answered for, then restored."""
-        if push.state is State.CANCELLED or push.state.ended:
-            unwanted = [flight for flight in self._flights.values() if flight.kind is OrderKind.STAGE]
-            for flight in unwanted:
-                flight.task.cancel()
+    async def _send(self, push: Push, rows: dict[str, HostProgress], known: Background) -> None:
+        if self._held_up() and push.state in (State.STAGING, State.SWITCHING, State.COMPLETING):
             return
-        if push.state is not State.ROLLING_BACK:
-            return
-        for name, flight in list(self._flights.items()):
-            host = self._ground.host(name)
-            if flight.kind is OrderKind.SWITCH and host is not None:
-                await self._fleet.abort(host, flight.orders)
-
-    async def _send(self, push: Push, rows: dict[str, HostProgress]) -> None:
-        due = self._due(push, list(rows.values()))
+        due = self._due(push, list(rows.values()), known.min_healthy)
         if not due:
             return
         own, base = await self._configurations(push)
@@ -267,9 +259,9 @@ class Pusher:
         sent: list[tuple[HostProgress, OrderKind]] = []
         for row, which in due:
             sent.append((ordered(row, MOVING[which], order_id(push, which, row), now), which))
-        async with self._ground.store.write(self._ground.line) as tx:
-            if self._ground.lease is not None:
-                await self._ground.store.leases.check(tx, self._ground.lease, now)
+        async with self._ground.write() as tx:
+            # between reading and now a person may have stopped it: nothing is sent then
+            await self._ground.store.pushes.check(tx, push)
             await self._ground.store.hosts.save_progress(tx, push.number, [row for row, _ in sent])
             fences = [
                 Fence(self._ground.store.installation, self._ground.epoch, await tx.next_sequence())
@@ -279,11 +271,13 @@ class Pusher:
             rows[row.host] = row
             host = self._ground.host(row.host) or Host(row.host, row.role)
             orders = orders_for(push, row, host, which, parts, frozen, fence)
-            self._launch(push, row, which, host, tuple(orders))
+            self._flights.launch(push.number, row.order, which, host, tuple(orders))
 
-    def _due(self, push: Push, rows: list[HostProgress]) -> list[tuple[HostProgress, OrderKind]]:
-        now, in_flight = self._ground.clock.now(), frozenset(self._flights)
-        healthy = share(self._ground.configuration.fleet.min_healthy)
+    def _due(
+        self, push: Push, rows: list[HostProgress], min_healthy: str
+    ) -> list[tuple[HostProgress, OrderKind]]:
+        now, in_flight = self._ground.clock.now(), self._flights.hosts
+        healthy = share(min_healthy)
         back = restore_kind(push)
         do = todo(push)
         waiting = [(row, OrderKind.STAGE) for row in to_stage(rows, now) if row.host not in in_flight]
@@ -301,27 +295,6 @@ class Pusher:
             case Step.ADMIT | Step.WATCH | Step.NOTHING:
                 return []
 
-    def _launch(
-        self, push: Push, row: HostProgress, kind: OrderKind, host: Host, orders: tuple[Order, ...]
-    ) -> None:
-        async def fly() -> None:
-            outcome = Outcome(Result.UNKNOWN, "the order was given up")
-            try:
-                outcome = await self._fleet.perform(host, orders)
-            except LeukoError as error:
-                outcome = Outcome(Result.FAILED, str(error))
-            finally:
-                self._flights.pop(row.host, None)
-                self._answers.append(_Answer(push.number, row.host, row.order, kind, outcome))
-                self._ground.bell.ring()
-
-        self._flights[row.host] = _Flight(kind, orders, asyncio.create_task(fly(), name=row.order))
-
-    async def flights(self) -> None:
-        """Waits until nothing is under way: for tests that step by hand."""
-        while self._flights:
-            await asyncio.gather(*(flight.task for flight in self._flights.values()), return_exceptions=True)
-
     async def _configurations(self, push: Push) -> tuple[Configuration, Configuration]:
         own, base = await self._ground.store.pushes.configurations(self._ground.line, push.number)
         return await self._ground.frozen(own), await self._ground.frozen(base)
@@ -334,6 +307,22 @@ class Pusher:
             {part.name: component_name(target, part.name) for part in target.components} if target else {},
             {part.name: component_name(base, part.name) for part in base.components} if base else {},
         )
+
+
+def _taken_in(
+    push: Push, rows: dict[str, HostProgress], answers: Sequence[Answer], now: datetime
+) -> list[HostProgress]:
+    """Rows that changed; `rows` is brought up to date."""
+    changed = []
+    for answer in answers:
+        row = rows.get(answer.host)
+        if row is None or answer.push != push.number or row.order != answer.order:
+            continue  # about an order that was given up
+        if row.state is not MOVING[answer.kind]:
+            continue
+        rows[answer.host] = answered(row, answer.kind, answer.outcome, now)
+        changed.append(rows[answer.host])
+    return changed
 
 
 def _next_look(push: Push, now: datetime) -> datetime:

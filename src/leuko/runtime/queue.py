@@ -125,7 +125,7 @@ class Queue:
         waiting = await ground.store.pushes.pending(ground.line)
         known = await background(ground, waiting) if waiting else None
         now = ground.clock.now()
-        async with ground.store.write(ground.line) as tx:
+        async with ground.write() as tx:
             push = await self._planner.keep(tx, draft)
             if waiting is not None and known is not None:
                 after = advance(waiting, Superseded(push.number), now)
@@ -138,5 +138,5 @@ class Queue:
         if text == self._told:
             return
         self._told = text
-        async with self._ground.store.write(self._ground.line) as tx:
+        async with self._ground.write() as tx:
             tx.event(f"push.{kind}", subject, {"reason": reason}, self._ground.clock.now())

@@ -21,6 +21,7 @@ class Background:
     commits: tuple[Commit, ...]
     operation: int | None
     held_locks: tuple[Lock, ...]
+    min_healthy: str = "75%"
 
 
 async def background(ground: Ground, push: Push) -> Background:
@@ -30,15 +31,17 @@ async def background(ground: Ground, push: Push) -> Background:
     plan = await stored_plan(ground, push.number)
     running = await ground.store.operations.unfinished(ground.line, push.name)
     held = await ground.store.locks.held(ground.line, None, ground.clock.now())
-    return Background(plan.commits, running[0].id if running else None, tuple(held))
+    operation = running[0].id if running else None
+    return Background(plan.commits, operation, tuple(held), plan.min_healthy)
 
 
 async def save(
     ground: Ground, tx: Transaction, before: Push, after: Push, known: Background, at: datetime
 ) -> Push:
-    """Saves `after`, tells it, and takes or lifts what follows. Raises Lost when somebody was faster."""
-    if ground.lease is not None:
-        await ground.store.leases.check(tx, ground.lease, at)
+    """Saves `after`, tells it, and takes or lifts what follows. Raises Lost when somebody was faster.
+
+    `tx` comes from `ground.write()`, which has seen to it that this process may act.
+    """
     saved = await ground.store.pushes.save(tx, after)
     if after.state is not before.state:
         tx.event("push", after.name, told(before, after), at)

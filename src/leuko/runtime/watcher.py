@@ -44,7 +44,7 @@ class Watcher:
         }
         now = self.ground.clock.now()
         added = 0
-        async with store.write(line) as tx:
+        async with self.ground.write() as tx:
             for change in landings:
                 if await store.changes.add(tx, change, concerns=concerns[change.revision], at=now):
                     added += 1
@@ -61,7 +61,7 @@ class Watcher:
         if trouble == self.trouble:
             return
         self.trouble = trouble
-        line, now = self.ground.line, self.ground.clock.now()
-        async with self.ground.store.write(line) as tx:
+        now = self.ground.clock.now()
+        async with self.ground.write() as tx:
             facts = {"source": "repository", "ok": not trouble, "reason": trouble}
             tx.event("source", "repository", facts, now)

@@ -13,6 +13,7 @@ from leuko.domain.plan import Plan
 from leuko.domain.push import Push, State
 from leuko.store import schema
 from leuko.store.database import Database
+from leuko.store.errors import Lost
 from leuko.store.records import from_json, to_json
 from leuko.store.transaction import Transaction
 
@@ -59,6 +60,19 @@ class Pushes:
         saved = replace(push, version=push.version + 1)
         await tx.swap(update(table).where(*where).values(**_columns(saved)), push.name)
         return saved
+
+    async def check(self, tx: Transaction, push: Push) -> None:
+        """Raises Lost when somebody changed it since it was read: for what acts on it without changing it."""
+        table = schema.push
+        where = (schema.of(table, tx.line), table.c.number == push.number, table.c.version == push.version)
+        if (await tx.execute(select(table.c.number).where(*where))).first() is None:
+            raise Lost(f"{push.name} was changed in the meantime", where=str(tx.line), code="S010")
+
+    async def idle(self, tx: Transaction) -> bool:
+        """True while no push runs, and none can begin before this transaction ends."""
+        states = (*ENDED, State.PENDING.value)
+        where = (schema.of(schema.push, tx.line), schema.push.c.state.not_in(states))
+        return (await tx.execute(select(schema.push.c.number).where(*where).limit(1))).first() is None
 
     async def get(self, line: Line, number: int) -> Push | None:
         """By its number."""
