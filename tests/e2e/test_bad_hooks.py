@@ -21,19 +21,19 @@ def hooks(**moments: str) -> dict[str, object]:
 
 
 async def test_a_hook_that_reads_its_stdin(site):
-    async with site.play(judged=False) as line:
+    async with site.play() as line:
         site.commit("two", fleet=hooks(before_switch="cat; read -r line; echo read all of it"))
-        await line.push(2, State.WATCHING)
+        await line.switched(2)
         assert (await line.rows(2))["web1"].output.strip().endswith("read all of it")
 
 
 async def test_a_hook_that_leaves_a_daemon_holding_its_stdout(site, tmp_path):
     daemon = f"sleep 300 & echo $! >{tmp_path}/daemon; echo started"
-    async with site.play(judged=False) as line:
+    async with site.play() as line:
         try:
             began = time.monotonic()
             site.commit("two", fleet=hooks(before_switch=daemon))
-            await line.push(2, State.WATCHING, seconds=20)
+            await line.switched(2, seconds=20)
             assert time.monotonic() - began < 20
             os.kill(daemon_of(tmp_path), 0)  # it lives: nothing of the order kills what the hook left
             assert (await line.rows(2))["web1"].output.strip().endswith("started")
@@ -46,7 +46,7 @@ def daemon_of(folder: Path) -> int:
 
 
 async def test_a_hook_that_never_ends_meets_its_deadline(site):
-    async with site.play(judged=False) as line:
+    async with site.play() as line:
         base = site.currents()
         site.commit("two", fleet=hooks(reload="echo waiting for the database; sleep 1000", timeout="2s"))
         push = await line.push(2, State.ROLLED_BACK)
@@ -58,7 +58,7 @@ async def test_a_hook_that_never_ends_meets_its_deadline(site):
 
 async def test_readings_go_on_and_abort_gets_through_beside_a_hook_that_hangs(site, tmp_path):
     gate = tmp_path / "gate"
-    async with site.play(judged=False) as line:
+    async with site.play() as line:
         base = site.currents()
         gate.touch()
         site.commit("two", fleet=hooks(reload=f"yes & {blocked_by(gate)}"))
@@ -100,10 +100,10 @@ async def no_hook_runs(gate: Path) -> bool:
 
 @pytest.mark.slow
 async def test_a_hook_that_prints_a_gigabyte(site):
-    async with site.play(judged=False) as line:
+    async with site.play() as line:
         loud = "yes 'a line that nobody reads' | head -c 1000000000; echo the last words"
         site.commit("two", fleet=hooks(before_switch=loud, timeout="2m"))
-        await line.push(2, State.WATCHING, seconds=120)
+        await line.switched(2, seconds=120)
         output = (await line.rows(2))["web1"].output
         assert output.strip().endswith("the last words")
         assert len(output) < 200_000

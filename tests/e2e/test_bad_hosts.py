@@ -40,7 +40,7 @@ async def test_a_host_that_is_away_is_left_out_and_converges(remote, servers, ho
         before = remote.current(LAST)
         away(servers.hosts[2], how)
         remote.commit("two")
-        live = await line.push(2, State.LIVE, seconds=90)
+        live = await line.live(2, seconds=90)
         row = (await line.rows(2))[LAST]
         assert row.state is HostState.LEFT_OUT
         assert servers.hosts[2].address.host in row.detail
@@ -57,7 +57,7 @@ async def brought(site: Site, release: str) -> bool:
 
 @pytest.mark.needs("sshd")
 async def test_more_hosts_away_than_allowed_cancel_the_push(remote, servers):
-    async with remote.play(push=ONE_MAY_BE_AWAY, judged=False) as line:
+    async with remote.play(push=ONE_MAY_BE_AWAY) as line:
         before = remote.currents()
         for server in servers.hosts[1:]:
             server.stop()
@@ -87,7 +87,7 @@ async def test_a_host_that_reboots_in_the_middle_of_its_switch(remote, servers, 
         row = (await line.rows(2))["web1"]
         assert row.state is HostState.SWITCHING
         servers.hosts[0].start()
-        live = await line.push(2, State.LIVE, seconds=90)
+        live = await line.live(2, seconds=90)
         assert remote.currents() == {live.release}
         assert remote.reloads("web1")[-1] == "two"
 
@@ -120,11 +120,11 @@ def small_disk(tmp_path: Path) -> Iterator[Path]:
 @pytest.mark.needs("root")
 async def test_a_disk_that_fills_during_the_copy(site, small_disk):
     """The host keeps what it had and nothing of the rest; with room it gets the next one."""
-    async with site.play(push=ONE_MAY_BE_AWAY, judged=False) as line:
+    async with site.play(push=ONE_MAY_BE_AWAY) as line:
         before = site.current(LAST)
         (site.clone / "big").write_bytes(b"".join(number.to_bytes(8, "big") for number in range(500_000)))
         site.commit("two")
-        push = await line.push(2, State.WATCHING)
+        push = await line.switched(2)
         row = (await line.rows(2))[LAST]
         assert row.state is HostState.LEFT_OUT
         assert "no space left on web3" in row.detail
@@ -134,7 +134,7 @@ async def test_a_disk_that_fills_during_the_copy(site, small_disk):
         await line.push(2, State.ROLLED_BACK)
         (site.clone / "big").unlink()
         site.commit("three")
-        after = await line.push(3, State.WATCHING, State.HELD)
+        after = await line.switched(3)
         assert (await line.rows(3))[LAST].state is HostState.STAGED
         assert site.current("web1") == after.release
 
@@ -160,7 +160,7 @@ async def test_a_wrong_clock_is_seen_and_changes_nothing(tmp_path):
         site.folder.mkdir()
         async with site.play() as line:
             site.commit("two")
-            live = await line.push(2, State.LIVE)
+            live = await line.live(2)
             assert site.currents() == {live.release}
             await line.until(lambda: skewed(line), "the skew of the last host")
 
@@ -236,5 +236,5 @@ async def test_the_first_push_of_all_fails(site):
         site.commit("two")
         await line.landed(site.git("rev-parse", "HEAD"), "green")
         await line.accepted(IntentKind.PUSH, first=True, override_blocks="mended")
-        live = await line.push(2, State.LIVE)
+        live = await line.live(2)
         assert site.currents() == {live.release}

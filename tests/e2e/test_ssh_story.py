@@ -197,7 +197,7 @@ async def test_journals_are_the_same_on_ssh_and_on_folders(tmp_path, five_server
         site = Site(tmp_path / name, servers=servers, dated="2026-11-23T12:00:00+00:00")
         async with site.play() as line:
             site.commit("two")
-            await line.push(2, State.LIVE)
+            await line.live(2)
         journals[name] = {host: read_journal(site, host) for host in site.names}
     assert journals["ssh"] == journals["local"]
     kinds = [line.split()[1].split("-")[1] for line in journals["ssh"]["web1"] if line.startswith("begin")]
