@@ -30,6 +30,8 @@ from leuko.store.store import Store
 
 ENDED = tuple(state for state in State if state.ended)
 PAUSE = 0.05
+PATIENCE = 120.0
+"""Seconds. Nothing here is about speed: a busy machine may take its time, only what hangs must end."""
 
 
 @dataclass
@@ -42,7 +44,7 @@ class Playing:
     acting: asyncio.Task[None] | None = None
 
     async def until(
-        self, look: Callable[[], Awaitable[Any]], what: str, seconds: float = 30.0, pause: float = PAUSE
+        self, look: Callable[[], Awaitable[Any]], what: str, seconds: float = PATIENCE, pause: float = PAUSE
     ) -> Any:
         """Waits until `look` finds something; says what the line did meanwhile when it does not."""
         end = time.monotonic() + seconds
@@ -55,7 +57,7 @@ class Playing:
             await asyncio.sleep(pause)
         return found
 
-    async def push(self, number: int, *states: State, seconds: float = 60.0) -> Push:
+    async def push(self, number: int, *states: State, seconds: float = PATIENCE) -> Push:
         """The push, once it is in one of `states` (any end where none is named). Another end is an error."""
         wanted = states or ENDED
 
@@ -67,7 +69,7 @@ class Playing:
 
         return await self.until(look, f"push {number} in {', '.join(wanted)}", seconds)
 
-    async def live(self, number: int, *, seconds: float = 60.0) -> Push:
+    async def live(self, number: int, *, seconds: float = PATIENCE) -> Push:
         """The push, once it is live. A person sits beside it and promotes it where the judge is not sure:
 
         on a busy machine, or without history, it often is not, and most tests are about something else.
@@ -85,11 +87,11 @@ class Playing:
 
         return await self.until(look, f"push {number} LIVE", seconds)
 
-    async def switched(self, number: int, *, seconds: float = 60.0) -> Push:
+    async def switched(self, number: int, *, seconds: float = PATIENCE) -> Push:
         """The push, once its canaries are switched."""
         return await self.push(number, State.WATCHING, State.HELD, State.LIVE, seconds=seconds)
 
-    async def landed(self, revision: str, *states: str, seconds: float = 30.0) -> Landed:
+    async def landed(self, revision: str, *states: str, seconds: float = PATIENCE) -> Landed:
         """The change, once it is in one of these states."""
 
         async def look() -> Landed | None:
@@ -103,10 +105,10 @@ class Playing:
     ) -> int:
         """Asks for something; the intent's number."""
         now = SystemClock().now()
-        intent = Intent(0, kind, "ann", why, now, now + timedelta(seconds=60), arguments=arguments)
+        intent = Intent(0, kind, "ann", why, now, now + timedelta(seconds=PATIENCE), arguments=arguments)
         if push is not None:
             intent = Intent(
-                0, kind, "ann", why, now, now + timedelta(seconds=60), push=push.number,
+                0, kind, "ann", why, now, now + timedelta(seconds=PATIENCE), push=push.number,
                 seen_state=push.state.value, seen_version=push.version, arguments=arguments,
             )  # fmt: skip
         async with self.store.write(self.line) as tx:
@@ -117,7 +119,7 @@ class Playing:
     ) -> Intent:
         """Asks for something and waits for the answer."""
         number = await self.put(kind, push=push, why=why, **arguments)
-        answer = await self.store.intents.wait_answer(self.line, number, 30)
+        answer = await self.store.intents.wait_answer(self.line, number, PATIENCE)
         assert answer is not None, await self.told()
         assert answer.state is not IntentState.WAITING, await self.told()
         return answer

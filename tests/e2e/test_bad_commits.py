@@ -3,14 +3,16 @@
 from __future__ import annotations
 
 import os
-import time
 from pathlib import Path
 
+import pytest
 from tests.e2e.playing import Playing
 
 from leuko.domain.intent import IntentKind
 from leuko.domain.push import Cause, State
 from leuko.store.changes import ChangeState
+
+pytestmark = pytest.mark.timeout(240)
 
 ODD_NAMES = (
     "a space",
@@ -27,7 +29,7 @@ ODD_NAMES = (
 
 async def red(line: Playing, revision: str) -> str:
     """Why the change is red."""
-    landed = await line.landed(revision, "red", "broken", seconds=40)
+    landed = await line.landed(revision, "red", "broken")
     assert landed.state is ChangeState.RED, await line.told()
     build = await line.store.builds.get(line.line, landed.build)
     assert build is not None
@@ -85,9 +87,7 @@ async def test_a_build_command_that_fails(site):
 
 async def test_a_build_command_that_hangs_is_ended(site):
     async with site.play(live=False) as line:
-        before = time.monotonic()
         reason = await red(line, site.commit("two", release={"build": "sleep 1000", "timeout": "1s"}))
-        assert time.monotonic() - before < 15
         assert "1 s" in reason, reason
 
 

@@ -16,6 +16,8 @@ from leuko.domain.intent import IntentKind
 from leuko.domain.push import Cause, State
 from leuko.domain.rollout import HostState
 
+pytestmark = pytest.mark.timeout(240)
+
 ONE_MAY_BE_AWAY = {"budget": {"unreachable": 1}}
 LAST = "web3"
 
@@ -40,14 +42,14 @@ async def test_a_host_that_is_away_is_left_out_and_converges(remote, servers, ho
         before = remote.current(LAST)
         away(servers.hosts[2], how)
         remote.commit("two")
-        live = await line.live(2, seconds=90)
+        live = await line.live(2)
         row = (await line.rows(2))[LAST]
         assert row.state is HostState.LEFT_OUT
         assert servers.hosts[2].address.host in row.detail
         assert remote.current(LAST) == before
         assert remote.current("web1") == remote.current("web2") == live.release
         back(servers.hosts[2], how)
-        await line.until(lambda: brought(remote, live.release), "the host is brought along", 60)
+        await line.until(lambda: brought(remote, live.release), "the host is brought along")
 
 
 async def brought(site: Site, release: str) -> bool:
@@ -62,7 +64,7 @@ async def test_more_hosts_away_than_allowed_cancel_the_push(remote, servers):
         for server in servers.hosts[1:]:
             server.stop()
         remote.commit("two")
-        push = await line.push(2, State.CANCELLED, seconds=90)
+        push = await line.push(2, State.CANCELLED)
         assert push.stop is not None
         assert push.stop.cause is Cause.STAGING_FAILED
         assert push.stop.reason.startswith("2 hosts could not be prepared, 1 allowed: ")
@@ -87,7 +89,7 @@ async def test_a_host_that_reboots_in_the_middle_of_its_switch(remote, servers, 
         row = (await line.rows(2))["web1"]
         assert row.state is HostState.SWITCHING
         servers.hosts[0].start()
-        live = await line.live(2, seconds=90)
+        live = await line.live(2)
         assert remote.currents() == {live.release}
         assert remote.reloads("web1")[-1] == "two"
 

@@ -24,7 +24,7 @@ from leuko.hosts.journal import normalised
 from leuko.runtime.gatehouse import lock_file_of
 from leuko.vcs.hook import install
 
-pytestmark = pytest.mark.needs("sshd")
+pytestmark = [pytest.mark.needs("sshd"), pytest.mark.timeout(400)]
 
 RATE = 30.0
 BAD_AUTHOR = "Priya Nair"
@@ -98,7 +98,7 @@ async def test_the_story(town):
         lock = await locks_that_explain_themselves(line, bad)
         await ordinary_push_is_refused(repository, lock)
         fixed = await fix(line, town, lock)
-        await line.until(lambda: on(town, fixed.release), "all hosts on the fix", 20)
+        await line.until(lambda: on(town, fixed.release), "all hosts on the fix")
         await the_old_ones_are_still_there(town, base, good, bad)
         assert [host.children() != [] for host in town.servers.hosts] == [True] * 5, "not over ssh"
     print(f"the story took {time.monotonic() - began:.1f} s")

@@ -1,0 +1,222 @@
+"""A real controller is killed with -9 once in each state of a push; the next one brings it to its end."""
+
+from __future__ import annotations
+
+import json
+import subprocess
+import sys
+from collections.abc import AsyncIterator
+from pathlib import Path
+
+import pytest
+from tests.e2e.playing import Playing, Site, go_live
+
+from leuko.clock import SystemClock
+from leuko.domain.intent import IntentKind
+from leuko.domain.line import Line
+from leuko.domain.push import State
+from leuko.store.store import Store
+from leuko.web.views.why import why
+
+pytestmark = pytest.mark.timeout(240)
+
+LINE = Line("site", "production")
+GATES = (
+    'gate=$GATES/$LEUKO_ORDER-$LEUKO_HOST; if [ -e "$gate" ]; then : >"$gate.began"; '
+    'while [ -e "$gate" ]; do sleep 0.05; done; fi'
+)
+"""Every hook stops where the test put a gate up, until it is taken down: states last as long as it wants."""
+
+
+class Killed:
+    """A site whose controller is a process of its own."""
+
+    def __init__(self, site: Site) -> None:
+        self.site = site
+        self.gates = site.folder / "gates"
+        self.gates.mkdir()
+        gates = GATES.replace("$GATES", str(self.gates))
+        self.reload = f'{gates}; test "$LEUKO_ORDER$(cat version)" != switchbad'
+        site.own = {"fleet": {"hooks": {"after_stage": gates, "reload": self.reload}}}
+        self.process: subprocess.Popen[bytes] | None = None
+        self.log = site.folder / "serve.log"
+
+    def start(self) -> None:
+        argv = [sys.executable, "-m", "leuko.cli.main", "serve", "--config", str(self.site.file)]
+        argv += ["--state", str(self.site.state), "--listen", "127.0.0.1:0"]
+        with self.log.open("ab") as log:
+            self.process = subprocess.Popen(argv, stdin=subprocess.DEVNULL, stdout=log, stderr=log)
+
+    def kill(self) -> None:
+        """With -9: nothing is said goodbye to."""
+        assert self.process is not None
+        assert self.process.poll() is None, self.log.read_text()
+        self.process.kill()
+        self.process.wait(10)
+
+    def up(self, order: str, host: str) -> Path:
+        """Puts a gate before an order of a host."""
+        gate = self.gates / f"{order}-{host}"
+        gate.touch()
+        return gate
+
+
+@pytest.fixture
+async def killed(site: Site) -> AsyncIterator[tuple[Killed, Playing]]:
+    """The first commit is live, and a controller acts."""
+    killed = Killed(site)
+    first = site.create()
+    phases = [{"hosts": 1, "watch": 4}, {"hosts": "100%", "watch": 2}]
+    site.install(push={"phases": phases, "hold_back": 1})
+    site.state.mkdir(mode=0o700)
+    killed.start()
+    store = await Store.open(site.state / "leuko.sqlite", SystemClock(), readings=site.state / "readings")
+    line = Playing(store, LINE)
+    try:
+        await go_live(line, first)
+        yield killed, line
+    finally:
+        for gate in killed.gates.iterdir():
+            gate.unlink()
+        if killed.process is not None:
+            killed.process.kill()
+            killed.process.wait(10)
+        await store.close()
+
+
+async def before(line: Playing, state: State) -> list[str]:
+    """What `why` says of the push, once it is in that state."""
+    await line.push(2, state)
+    return (await why(line.store, LINE, SystemClock().now(), "push:2")).sentences
+
+
+async def the_next_one_acts(killed: Killed, line: Playing, state: State, said: list[str]) -> None:
+    """Dead: the push is as it was, and so is the reason. Then another controller takes over."""
+    killed.kill()
+    push = await line.store.pushes.get(LINE, 2)
+    assert push is not None
+    assert push.state is state
+    again = (await why(line.store, LINE, SystemClock().now(), "push:2")).sentences
+    assert [untimed(sentence) for sentence in again] == [untimed(sentence) for sentence in said]
+    epoch = (await line.store.leases.get(LINE)).epoch
+    killed.start()
+    await line.until(lambda: acting(line, epoch), "another controller acts")
+
+
+def untimed(sentence: str) -> str:
+    """Without the words that the clock alone changes."""
+    return " ".join(word for word in sentence.split() if not any(letter.isdigit() for letter in word))
+
+
+async def acting(line: Playing, epoch: int) -> bool:
+    lease = await line.store.leases.get(LINE)
+    return lease is not None and lease.epoch > epoch
+
+
+async def ended_well(killed: Killed, line: Playing, number: int = 2) -> None:
+    """Every host runs it, and one operation tells of it."""
+    live = await line.live(number)
+    assert killed.site.currents() == {live.release}
+    await one_operation(line, number, "live")
+
+
+async def one_operation(line: Playing, number: int, outcome: str) -> None:
+    rows = [row for row in await line.store.operations.recent(LINE) if row.subject == f"push {number}"]
+    assert [row.outcome for row in rows] == [outcome], json.dumps([str(row) for row in rows])
+    assert rows[0].finished_at is not None
+
+
+async def began(line: Playing, gate: Path) -> None:
+    await line.until(lambda: exists(gate.with_name(gate.name + ".began")), f"a hook at {gate.name}")
+
+
+async def exists(path: Path) -> bool:
+    return path.exists()
+
+
+async def test_pending(killed):
+    controller, line = killed
+    await line.accepted(IntentKind.LOCK, kind="push", why="a fair")
+    controller.site.commit("two")
+    said = await before(line, State.PENDING)
+    await the_next_one_acts(controller, line, State.PENDING, said)
+    base = controller.site.currents()
+    (lock,) = await line.locks()
+    assert len(base) == 1
+    await line.accepted(IntentKind.UNLOCK, lock=lock.id, why="over")
+    await ended_well(controller, line)
+
+
+@pytest.mark.parametrize(
+    ("state", "order", "host"),
+    [
+        (State.STAGING, "stage", "web2"),
+        (State.SWITCHING, "switch", "web1"),
+        (State.COMPLETING, "switch", "web3"),
+    ],
+)
+async def test_while_a_hook_runs(killed, state, order, host):
+    """The hook is begun anew: hooks run at least once, and are told which time it is."""
+    controller, line = killed
+    gate = controller.up(order, host)
+    controller.site.commit("two")
+    await line.until(lambda: promoted_to(line, state), f"push 2 {state}")
+    said = await before(line, state)
+    await began(line, gate)
+    await the_next_one_acts(controller, line, state, said)
+    gate.unlink()
+    await ended_well(controller, line)
+
+
+async def promoted_to(line: Playing, state: State) -> bool:
+    """Whether the push is there; holds on the way are passed by a person."""
+    push = await line.store.pushes.get(LINE, 2)
+    if push is not None and push.held_from is State.WATCHING:
+        await line.ask(IntentKind.PROMOTE, push=push)
+    return push is not None and push.state is state
+
+
+async def test_watching(killed):
+    controller, line = killed
+    controller.site.commit("two")
+    said = await before(line, State.WATCHING)
+    controller.kill()
+    push = await line.store.pushes.get(LINE, 2)
+    assert push.state in (State.WATCHING, State.HELD)
+    assert (push.phase, len(controller.site.currents())) == (0, 2)
+    assert said
+    controller.start()
+    await ended_well(controller, line)
+
+
+async def test_held(killed):
+    controller, line = killed
+    gate = controller.up("switch", "web1")
+    controller.site.commit("two")
+    await began(line, gate)
+    push = await line.push(2, State.SWITCHING)
+    await line.accepted(IntentKind.HOLD, push=push, why="lunch")
+    gate.unlink()
+    held = await line.push(2, State.HELD)
+    said = await before(line, State.HELD)
+    await the_next_one_acts(controller, line, State.HELD, said)
+    push = await line.store.pushes.get(LINE, 2)
+    assert (push.held_by, push.held_why, push.deadline) == ("ann", "lunch", held.deadline)
+    await line.accepted(IntentKind.RESUME, push=push)
+    await ended_well(controller, line)
+
+
+async def test_rolling_back(killed):
+    controller, line = killed
+    base = controller.site.currents()
+    gate = controller.up("restore", "web1")
+    controller.site.commit("bad")
+    said = await before(line, State.ROLLING_BACK)
+    await began(line, gate)
+    await the_next_one_acts(controller, line, State.ROLLING_BACK, said)
+    gate.unlink()
+    push = await line.push(2, State.ROLLED_BACK)
+    assert push.stop is not None
+    assert controller.site.currents() == base
+    assert len(await line.locks()) == 2
+    await one_operation(line, 2, "rolled back: switch failed")
