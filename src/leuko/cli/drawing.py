@@ -31,7 +31,7 @@ def _lines(story: Story, clock: Clock) -> Iterator[RenderableType]:
         return
     yield _head(story, clock)
     if story.waits:
-        yield Text(f"  waits: {plain(story.waits)}", "yellow")
+        yield Text(f"  {plain(story.waits)}", "yellow")
     for phase in story.phases:
         yield _phase(story, phase)
     for name, host in [item for item in story.hosts.items() if item[1].state in words.BAD][:MOST_HOSTS]:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from types import TracebackType
 from typing import TYPE_CHECKING, Any, Protocol, Self
 
@@ -15,6 +16,9 @@ from leuko.web.words import count, short, stopped
 if TYPE_CHECKING:
     from rich.live import Live
 
+_DIGITS = re.compile(r"[0-9]+")
+_TIMES = re.compile(r"\([^()]* ago\)|\(now\)")
+"""How long ago something was, as sentences say it: it changes with every look."""
 EACH_TICKS = 6
 """A log gets a line about a watch that goes on unchanged every so many ticks."""
 
@@ -70,7 +74,7 @@ class Lines(Silent):
             return
         push = story.push
         if story.waits:
-            self._once(f"push {push['number']} waits: {story.waits}")
+            self._once(f"  {story.waits}", f"waits {_TIMES.sub('', story.waits)}")
         if not story.over:
             mark = f"{push['state']} {push['phase']} {push['since']}"
             self._once(f"{words.headline(push)}{_extent(story)}", mark)
@@ -98,7 +102,8 @@ class Lines(Silent):
         watch = story.watch
         if not watch or story.state != "WATCHING" or story.push is None:
             return
-        mark = (watch["phase"], watch["decision"], watch["sentence"])
+        # figures change at every tick: what it says without them is what is news
+        mark = (watch["phase"], watch["decision"], _DIGITS.sub("", watch["sentence"]))
         done = watch["ticks"] >= watch["wanted"]
         if mark == self._watch and not done and watch["ticks"] - self._ticks < EACH_TICKS:
             return

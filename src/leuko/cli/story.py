@@ -78,8 +78,7 @@ class Story:
             }
         elif self.watch.get("phase") != phase:
             self.watch = {}
-        if page["push"]["state"] != "PENDING":
-            self.waits = ""
+        self.waits = " ".join(page["why"]) if page["push"]["state"] == "PENDING" else ""
 
     def take_event(self, event: Mapping[str, Any]) -> str:
         """What has to be asked for again after this event: `push 12`, `build 4`, or nothing."""

@@ -98,7 +98,8 @@ def ending(story: Story) -> list[str]:
         case "HELD":
             return _held(push)
         case _:
-            return [*_stopped(push), *_culprits(page), *_locks(page["locks"]), *_next(push, page["locks"])]
+            told = [*_stopped(push), *_culprits(page), *_runs(push), *_locks(page["locks"])]
+            return [*told, *_next(push, page["locks"])]
 
 
 def _live(story: Story) -> str:
@@ -142,6 +143,13 @@ def _culprits(page: Mapping[str, Any]) -> list[str]:
     return [word, *shown, *more]
 
 
+def _runs(push: Mapping[str, Any]) -> list[str]:
+    back = push["hosts"].get("restored", 0)
+    if push["state"] != "ROLLED_BACK" or not back:
+        return []
+    return [f"{count(back, 'host')} went back to {push['base'] or 'nothing: it was the first push'}."]
+
+
 def _locks(locks: Sequence[Mapping[str, Any]]) -> list[str]:
     held = [lock for lock in locks if lock["held"]]
     if not held:
@@ -155,12 +163,15 @@ def _next(push: Mapping[str, Any], locks: Sequence[Mapping[str, Any]]) -> list[s
     if push["state"] == "STUCK":
         way = "`.leuko/rollback` on a host restores it without any controller."
         return [f"Look at the hosts: `leuko log {number}` names them; {way}"]
+    if push["cause"] == "superseded":
+        return ["Next: `leuko status --follow` follows the newer one."]
     held = [lock for lock in locks if lock["held"]]
+    again = "" if push["origin"] == "rollback" else f", `leuko retry {number}` pushes it once more as it is"
     if held:
         fixes = " or ".join(f"`Leuko-Fix: {lock['id']}`" for lock in held)
-        more = f"`leuko why {number}` says more, `leuko retry {number}` pushes it once more as it is."
+        more = f"`leuko why {number}` says more{again}."
         return [f"Next: revert it, or fix it in a commit with the line {fixes}; {more}"]
-    return [f"Next: `leuko why {number}` says more, `leuko retry {number}` pushes it once more."]
+    return [f"Next: `leuko why {number}` says more{again}."]
 
 
 def _no_push(story: Story) -> list[str]:
