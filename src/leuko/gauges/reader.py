@@ -9,6 +9,7 @@ from functools import cache
 from importlib.resources import files
 
 from leuko.config.model import Gauge
+from leuko.gauges.onepass import passes
 
 CAP = 8_000_000
 """Bytes of one log that are read in one tick; a burst above it is flagged and its rest skipped."""
@@ -44,7 +45,13 @@ def reader_argv(
 ) -> tuple[str, ...]:
     """The reader of these gauges; they are numbered by their place in the sequence."""
     words = ("sh", "-c", script(), "leuko-reader", _hundredths(tick), _hundredths(delay), root, str(cap))
-    return words + tuple(word for gauge in gauges for word in _gauge_words(gauge))
+    asked = tuple(word for gauge in gauges for word in _gauge_words(gauge))
+    at_once = tuple(
+        word
+        for file, (program, places) in passes(gauges).items()
+        for word in ("pass", file, program, " ".join(map(str, places)))
+    )
+    return words + asked + at_once
 
 
 def _hundredths(seconds: float) -> str:

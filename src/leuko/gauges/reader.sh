@@ -5,6 +5,8 @@
 # TICK, DELAY: centiseconds; ROOT: the component's folder; CAP: bytes of one log read in one tick.
 # A GAUGE is four words:  host FIGURE PIDFILE -  |  count FILE MATCH -  |  ratio FILE MATCH OF
 #                         level FILE MATCH VALUE          (- or an empty word where there is nothing)
+# After them, also of four words:  pass FILE PROGRAM GAUGES   an awk program that answers for these gauges of the
+# file at once. What no program answers for, and all where awk does not take it, grep and sed are asked.
 #
 # It prints, for each tick:
 #   R <index> <gauge> <value> <denominator> <flag>     one line a gauge; `-` is none, a value of `-` is absence
@@ -39,7 +41,7 @@ number_of_file() {
         j=$((j + 1))
     done
     files=$j
-    eval "file$j=\$1 ino$j= off$j=0 skip$j=0 seen$j=0"
+    eval "file$j=\$1 ino$j= off$j=0 skip$j=0 seen$j=0 program$j="
 }
 
 number_of_tree() {
@@ -65,11 +67,28 @@ d
 s${T}^[^${M}]*${M}${T}${T};s${T}${M}.*\$${T}${T};p"
 }
 
+# Takes a program where awk is here, counts bytes rightly, and can read it: two lines, one of them unfinished.
+take_program() {
+    absolute "$1"
+    number_of_file "$path"
+    case $(printf 'a\000b\nc' | awk "$2" 2>/dev/null) in
+        '1 4 '*)
+            eval "program$j=\$2 asked$j=\$3"
+            for i in $3; do eval "quick$((i + 1))=1"; done
+            ;;
+    esac
+}
+
 gauges=0 files=0 trees=0
 while [ $# -ge 4 ]; do
+    if [ "$1" = pass ]; then
+        take_program "$2" "$3" "$4"
+        shift 4
+        continue
+    fi
     gauges=$((gauges + 1))
     i=$gauges
-    eval "kind$i=\$1 match$i=\$3 more$i=\$4 bad$i="
+    eval "kind$i=\$1 match$i=\$3 more$i=\$4 bad$i= quick$i=0"
     case $1 in
         host)
             eval "match$i=\$2"
@@ -117,6 +136,43 @@ chunk() {
     [ "$bytes" -eq 0 ] || tail -c "+$((from + 1))" -- "$file" 2>/dev/null | head -c "$bytes"
 }
 
+# The same to the file's very end, which may have moved since its size was asked for.
+chunk_to_end() {
+    if [ "$over" -eq 0 ] && [ "$rest" -eq 0 ]; then
+        tail -c "+$((from + 1))" -- "$file" 2>/dev/null
+    else
+        chunk
+    fi
+    printf .
+}
+
+# Asks for inode and size of all files with one process. Sets found1, found2 ...; empty: it is not there.
+look_at_files() {
+    set --
+    j=1
+    while [ "$j" -le "$files" ]; do
+        eval "path=\$file$j found$j="
+        { [ -f "$path" ] && [ -r "$path" ] && set -- "$@" "$path" && eval "found$j=there"; } || :
+        j=$((j + 1))
+    done
+    [ $# -gt 0 ] || return 0
+    there=$#
+    # shellcheck disable=SC2046 # numbers are wanted
+    set -- $(stat -L -c '%i %s' -- "$@" 2>/dev/null)
+    [ $# -eq $((2 * there)) ] || set -- # one went away meanwhile: each is asked for itself
+    j=1
+    while [ "$j" -le "$files" ]; do
+        eval "known=\$found$j path=\$file$j"
+        if [ -n "$known" ] && [ $# -ge 2 ]; then
+            eval "found$j=\"\$1 \$2\""
+            shift 2
+        elif [ -n "$known" ]; then
+            eval "found$j=\$(stat -L -c '%i %s' -- \"\$path\" 2>/dev/null)"
+        fi
+        j=$((j + 1))
+    done
+}
+
 # After a rotation the lines written between two ticks are in a file of another name.
 find_rest() {
     for other in "$file".* "$file"-*; do
@@ -134,19 +190,16 @@ find_rest() {
 # What came since the last tick: file, from, bytes (whole lines only), lines, rest; state ok or a reason.
 survey() {
     eval "file=\$file$1 ino=\$ino$1 off=\$off$1 skip=\$skip$1 seen=\$seen$1"
-    flag=- state=ok rest=0 bytes=0 lines=0 from=0
+    flag=- state=ok rest=0 bytes=0 lines=0 from=0 passed=0
     number=$1
-    if [ ! -f "$file" ] || [ ! -r "$file" ]; then
+    eval "found=\$found$1"
+    if [ -z "$found" ]; then
         state=missing
         eval "seen$1=1"
         return
     fi
-    # shellcheck disable=SC2046 # two numbers are wanted
-    set -- $(stat -L -c '%i %s' -- "$file" 2>/dev/null)
-    if [ $# -ne 2 ]; then
-        state=missing
-        return
-    fi
+    # shellcheck disable=SC2086 # two numbers are wanted
+    set -- $found
     if [ -z "$ino" ] && [ "$seen" -eq 0 ]; then
         state=first off=$2
     elif [ "$1" != "$ino" ]; then
@@ -169,12 +222,31 @@ measure() {
         from=$((from + part)) bytes=$((bytes - part)) skip=0
     fi
     [ $((bytes + rest)) -gt 0 ] || { off=$((from + bytes)) && return; }
-    lines=$(($(chunk | wc -l)))
-    whole=$(($(chunk | head -n "$lines" | wc -c)))
+    eval "program=\$program$number"
+    if [ -n "$program" ]; then
+        read_at_once
+    else
+        lines=$(($(chunk | wc -l)))
+        whole=$(($(chunk | head -n "$lines" | wc -c)))
+    fi
     bytes=$((whole - rest))
     [ "$bytes" -ge 0 ] || bytes=0
     off=$((from + bytes))
     [ "$over" -eq 0 ] || off=$size skip=1
+}
+
+# Sets lines, whole, and value and denominator of the gauges that the file's program answers for.
+read_at_once() {
+    # shellcheck disable=SC2046 # words are wanted
+    set -- $(chunk_to_end | awk "$program" 2>/dev/null)
+    lines=${1:-0} whole=${2:-0}
+    [ $# -ge 2 ] && shift 2
+    eval "asked=\$asked$number"
+    for i in $asked; do
+        eval "value$i=\${1:--} denominator$i=\${2:--}"
+        [ $# -ge 2 ] && shift 2
+    done
+    passed=1
 }
 
 count() {
@@ -186,6 +258,10 @@ log_gauge() {
     denominator=-
     if [ "$state" != ok ]; then
         value=- flag=$state
+        return
+    fi
+    if [ "$quick" -eq 1 ] && [ "$passed" -eq 1 ]; then
+        eval "value=\$value$((i - 1)) denominator=\$denominator$((i - 1))"
         return
     fi
     case $kind in
@@ -368,6 +444,7 @@ tree_gauge() {
 
 sample() {
     out=
+    look_at_files
     j=1
     while [ "$j" -le "$files" ]; do
         survey "$j"
@@ -388,7 +465,7 @@ emit() {
     i=1
     file_flag=${flag:--}
     while [ "$i" -le "$gauges" ]; do
-        eval "kind=\$kind$i source=\$from$i match=\$match$i more=\$more$i bad=\$bad$i"
+        eval "kind=\$kind$i source=\$from$i match=\$match$i more=\$more$i bad=\$bad$i quick=\$quick$i"
         case $1$kind in
             loghost | hostcount | hostratio | hostlevel) source=none ;;
         esac
