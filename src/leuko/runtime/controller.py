@@ -5,15 +5,16 @@ from __future__ import annotations
 import asyncio
 import os
 import socket
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
+from contextlib import suppress
 from dataclasses import dataclass
 from datetime import timedelta
 from pathlib import Path
 
 import structlog
 
-from leuko.domain.errors import LeukoError, Refused
-from leuko.domain.intent import IntentKind
+from leuko.domain.errors import LeukoError
+from leuko.domain.intent import Intent, IntentKind
 from leuko.domain.push import Origin
 from leuko.domain.release import Release
 from leuko.hosts.perform import Orders
@@ -35,7 +36,9 @@ from leuko.runtime.queue import Queue
 from leuko.runtime.supervision import Loop
 from leuko.runtime.watcher import Watcher
 from leuko.store.changes import ChangeState
+from leuko.store.errors import Lost
 from leuko.store.installation import InstallationLock
+from leuko.store.leases import Lease
 from leuko.store.readings import Readings
 from leuko.vcs.mirror import Mirror
 from leuko.verify.account import Account, workspace
@@ -46,6 +49,8 @@ log = structlog.get_logger(__name__)
 LEASE = timedelta(seconds=15)
 INTENT_SECONDS = 1.0
 POKE_SECONDS = 0.25
+BUSY_SECONDS = 0.1
+DOUBT_SECONDS = 0.5
 
 
 @dataclass(frozen=True, slots=True)
@@ -59,6 +64,8 @@ class Doors:
     alone: InstallationLock | None = None
     address: str = ""
     hidden: Sequence[Path] = ()
+    held_up: Callable[[], bool] = lambda: False
+    """True while the event loop is so late that nothing new may be begun."""
 
 
 class Controller:
@@ -75,7 +82,8 @@ class Controller:
         self.queue = Queue(ground, self.planner)
         self.builder = Builder(ground, self.mirror, self._verifier(), self.archives)
         self.sampling = Sampling(ground, doors.readings, self.fleet.start)
-        self.pusher = Pusher(ground, self.fleet, Judge(ground, doors.readings), self.queue.admission)
+        judge = Judge(ground, doors.readings)
+        self.pusher = Pusher(ground, self.fleet, judge, self.queue.admission, doors.held_up)
         self.guard = Guard(ground, self.fleet)
         self.watcher = Watcher(ground, self.mirror, self.mirror.history)
         self.gatehouse = Gatehouse(ground, lock_file_of(configuration.repository))
@@ -111,23 +119,42 @@ class Controller:
                 "watch the branch", self._watch, self.ground.configuration.poll, clock, self._look_at_branch
             ),
             Loop("listen for pokes", self._listen, POKE_SECONDS, clock),
-            Loop("build", self._build, INTENT_SECONDS, clock, bell.ear()),
+            Loop("build", self.builder.step, INTENT_SECONDS, clock, bell.ear()),
+            Loop("offer what is green", self._offer, INTENT_SECONDS, clock, bell.ear()),
             Loop("look after the fleet", self.guard.look, _look_seconds(self.ground), clock),
             Loop("keep the commit lock", self.gatehouse.step, INTENT_SECONDS, clock, bell.ear()),
         ]
 
     async def run(self) -> None:
-        """Waits for the lease, then acts until cancelled or the lease is lost."""
-        await self._take_lease()
-        await self.builder.recover()
+        """Waits for the lease and acts while it is ours; for ever, until cancelled. Raises nothing else."""
+        while True:
+            await self._take_lease()
+            try:
+                await self._act()
+            except* Lost:
+                line = str(self.ground.line)
+                log.warning("another controller took over this line; waiting for its lease", line=line)
+            finally:
+                await self.pusher.close()
+            self.ground.lease = None
+
+    async def _act(self) -> None:
+        """Every loop of the line until the lease is lost: then all end, and nothing more is written."""
+        self.ground.doubt.clear()
+        clock = self.ground.clock
         async with asyncio.TaskGroup() as tasks:
             tasks.create_task(self._hold_lease(), name="lease")
+            await self._recovered()
             tasks.create_task(self._obey_for_ever(), name="intents")
-            tasks.create_task(self._push_for_ever(), name="pusher")
+            tasks.create_task(self.pusher.run(), name="pusher")
             tasks.create_task(self._sample_for_ever(), name="sampling")
-            tasks.create_task(self.messenger.run(), name="messenger")
-            for loop in self.loops:
+            tell = Loop("tell people", self.messenger.run, INTENT_SECONDS, clock)
+            for loop in (*self.loops, tell):
                 tasks.create_task(loop.run(), name=loop.name)
+
+    async def _recovered(self) -> None:
+        """What the one before left; a step of the builder does it, too, should this not succeed."""
+        await Loop("recover", self.builder.recover, INTENT_SECONDS, self.ground.clock).once()
 
     async def close(self) -> None:
         """Lets go of the lease, so that the next one need not wait."""
@@ -143,39 +170,52 @@ class Controller:
         holder = f"{socket.gethostname()}:{os.getpid()}:{id(self):x}"
         told = False
         while self.ground.lease is None:
-            now = self.ground.clock.now()
-            async with self.ground.store.write(self.ground.line) as tx:
-                self.ground.lease = await self.ground.store.leases.acquire(
-                    tx,
-                    holder,
-                    LEASE,
-                    now,
-                    host=socket.gethostname(),
-                    pid=os.getpid(),
-                    alone=self._doors.alone,
-                )
-                if self.ground.lease is not None:
-                    text = self.ground.configuration.model_dump_json()
-                    await self.ground.store.lines.serve(tx, text)
-                    tx.event("controller", holder, {"epoch": self.ground.epoch, "to": "acting"}, now)
+            try:
+                self.ground.lease = await self._asked_for_lease(holder)
+            except LeukoError as error:
+                log.warning("the store cannot be asked for the lease; asking again", error=str(error))
             if self.ground.lease is None:
                 if not told:
-                    log.info(
-                        "another controller acts on this line; waiting for its lease",
-                        line=str(self.ground.line),
-                    )
+                    line = str(self.ground.line)
+                    log.info("not acting on this line yet: its lease is not free", line=line)
                     told = True
                 await self.ground.clock.sleep(1.0)
 
+    async def _asked_for_lease(self, holder: str) -> Lease | None:
+        ground, now, host = self.ground, self.ground.clock.now(), socket.gethostname()
+        async with ground.store.write(ground.line) as tx:
+            lease = await ground.store.leases.acquire(
+                tx, holder, LEASE, now, host=host, pid=os.getpid(), alone=self._doors.alone
+            )
+            if lease is not None:
+                await ground.store.lines.serve(tx, ground.configuration.model_dump_json())
+                tx.event("controller", holder, {"epoch": lease.epoch, "to": "acting"}, now)
+        return lease
+
     async def _hold_lease(self) -> None:
-        """Raises Lost when somebody else took over: everything of this line stops then, and asks again."""
+        """Raises Lost when somebody else took over: everything of this line stops then, and asks again.
+
+        A store that cannot be reached takes nothing over: meanwhile no write succeeds, and this tries on.
+        """
+        ground, every = self.ground, LEASE.total_seconds() / 3
         while True:
-            await self.ground.clock.sleep(LEASE.total_seconds() / 3)
-            assert self.ground.lease is not None
-            async with self.ground.store.write(self.ground.line) as tx:
-                self.ground.lease = await self.ground.store.leases.renew(
-                    tx, self.ground.lease, LEASE, self.ground.clock.now()
-                )
+            with suppress(TimeoutError):
+                await asyncio.wait_for(ground.doubt.wait(), every)
+            doubted = ground.doubt.is_set()
+            ground.doubt.clear()
+            assert ground.lease is not None
+            try:
+                async with ground.store.write(ground.line) as tx:
+                    ground.lease = await ground.store.leases.renew(
+                        tx, ground.lease, LEASE, ground.clock.now()
+                    )
+            except Lost:
+                raise
+            except Exception:
+                log.exception("the lease could not be renewed; trying again", line=str(ground.line))
+                doubted = True
+            if doubted:
+                await asyncio.sleep(DOUBT_SECONDS)
 
     # -- the loops --------------------------------------------------------------------------------------
 
@@ -186,60 +226,48 @@ class Controller:
         if self.gatehouse.poked():
             self._look_at_branch.set()
 
-    async def _build(self) -> None:
-        """Builds, then offers: also what a controller that died had built and not offered yet."""
-        release = await self.builder.step() or await self._newest_green()
-        if release is not None:
-            await self._offer(release)
+    async def _offer(self) -> None:
+        """Green releases go to whoever asked for them, and the newest by itself where delivery is continuous.
 
-    async def _newest_green(self) -> Release | None:
+        Looked for in the store, so that what a controller that died had built is not forgotten.
+        """
+        for intent, release in await self.obeying.to_follow_up():
+            await self._follow_up(intent, release)
         store, line = self.ground.store, self.ground.line
         green = await store.changes.recent(line, states=(ChangeState.GREEN,), limit=1)
-        return await store.releases.get(line, green[0].revision) if green else None
+        newest = await store.releases.get(line, green[0].revision) if green else None
+        if newest is not None:
+            await self.queue.continuous(newest)
 
-    async def _offer(self, release: Release) -> None:
-        """A green release goes to whoever asked for it, or by itself where delivery is continuous."""
-        intent = await self.obeying.followed_up(release)
-        if intent is None:
-            await self.queue.continuous(release)
-            return
+    async def _follow_up(self, intent: Intent, release: Release) -> None:
         origin = Origin.HOTFIX if intent.kind is IntentKind.HOTFIX else Origin.PERSON
         first = bool(intent.arguments.get("first", False))
         try:
             await self.queue.propose(
                 release, origin, intent.by, intent.why, first=first, overrides=overrides_of(intent)
             )
+        except Lost:
+            raise
         except LeukoError as error:
             now = self.ground.clock.now()
-            async with self.ground.store.write(self.ground.line) as tx:
+            async with self.ground.write() as tx:
                 facts = {"reason": str(error), "by": intent.by, "intent": intent.id}
                 tx.event("push.refused", release.revision, facts, now)
 
     async def _obey_for_ever(self) -> None:
-        while True:
-            loop = Loop("obey", self.obeying.step, INTENT_SECONDS, self.ground.clock)
-            await self.ground.store.intents.wait_news(self.ground.line, INTENT_SECONDS)
-            await loop.once()
+        loop = Loop("obey", self._obey_once, INTENT_SECONDS, self.ground.clock)
+        try:
+            while True:
+                await loop.once()
+                if loop.failures:
+                    await self.ground.clock.sleep(min(INTENT_SECONDS, 0.1 * loop.failures))
+        finally:
+            await self.obeying.close()
 
-    async def _push_for_ever(self) -> None:
-        ear, failures = self.ground.bell.ear(), 0
-        while True:
-            ear.clear()
-            wake = self.ground.clock.now() + timedelta(seconds=1)
-            try:
-                wake = await self.pusher.step()
-                failures = 0
-            except Refused:
-                raise
-            except Exception:
-                failures += 1
-                log.exception("the push could not be carried on; trying again", failures=failures)
-                wake += timedelta(seconds=min(10, failures))
-            pause = (wake - self.ground.clock.now()).total_seconds()
-            try:
-                await asyncio.wait_for(ear.wait(), max(0.01, pause))
-            except TimeoutError:
-                continue
+    async def _obey_once(self) -> None:
+        found = await self.ground.store.intents.wait_news(self.ground.line, INTENT_SECONDS)
+        if await self.obeying.step() == 0 and found:
+            await asyncio.sleep(BUSY_SECONDS)  # those that wait are being obeyed
 
     async def _sample_for_ever(self) -> None:
         while True:

@@ -2,41 +2,56 @@
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import Awaitable, Callable, Mapping
 from dataclasses import dataclass
-from datetime import timedelta
+from functools import partial
 from typing import Any
+
+import structlog
 
 from leuko.domain.change import Change
 from leuko.domain.errors import LeukoError, Refused
 from leuko.domain.intent import Intent, IntentKind, IntentState
-from leuko.domain.lock import Lock, LockKind, Severity
+from leuko.domain.push import Intent as PushIntent
 from leuko.domain.push import (
-    Abort,
-    Hold,
     Origin,
-    Promote,
     Push,
     Resume,
     RollBack,
     State,
     advance,
-    begin_back,
 )
-from leuko.domain.push import Intent as PushIntent
 from leuko.domain.release import Release
-from leuko.domain.rollout import HostProgress, HostState, again
+from leuko.domain.rollout import HostState, again
 from leuko.runtime.admission import Overrides
+from leuko.runtime.answers import check_fresh, event_of, fault, refusal
 from leuko.runtime.builder import Builder
+from leuko.runtime.going_back import GoingBack
 from leuko.runtime.ground import Ground
+from leuko.runtime.locking import release_lock, take_lock
 from leuko.runtime.planning import Planner
 from leuko.runtime.queue import Queue
-from leuko.runtime.saving import background, convict, operation_name, save
+from leuko.runtime.saving import background, save
+from leuko.store.errors import Lost, StoreError
 from leuko.store.records import to_json
 from leuko.vcs.hotfix import cherry_pick
 from leuko.vcs.mirror import Mirror
 
+log = structlog.get_logger(__name__)
+
 Answer = Mapping[str, Any]
+QUICK = frozenset({
+    IntentKind.ABORT, IntentKind.HOLD, IntentKind.RESUME, IntentKind.PROMOTE, IntentKind.LOCK,
+    IntentKind.UNLOCK, IntentKind.POKE,
+    IntentKind.ROLLBACK,
+})  # fmt: skip
+"""A handful of rows each. A rollback of what is live also reads the commits since: that is quick enough."""
+TRIES = 10
+LEASE_LOST = "S011"
+RECENT = 100
+NAMED = 12
+"""Characters of the revision in a release's name."""
 
 
 @dataclass
@@ -51,25 +66,83 @@ class Obeying:
     adopt: Callable[[Intent], Awaitable[Answer]]
     poke: Callable[[], None]
 
+    def __post_init__(self) -> None:
+        self._slow: dict[int, asyncio.Task[None]] = {}
+        self._one_by_one = asyncio.Lock()
+        self._going_back = GoingBack(self.ground, self.planner)
+
     async def step(self) -> int:
-        """Answers every waiting intent; returns how many there were."""
-        waiting = await self.ground.store.intents.waiting(self.ground.line)
-        for intent in waiting:
-            await self._answer(intent)
+        """Answers every waiting intent, or begins to; returns how many there were.
+
+        What stops or lets go is done at once. What has to look at git or at hosts first goes on beside, one
+        after the other, so that an abort never waits for it.
+        """
+        waiting = [
+            intent
+            for intent in await self.ground.store.intents.waiting(self.ground.line)
+            if intent.id not in self._slow
+        ]
+        for intent in sorted(waiting, key=lambda one: one.kind not in QUICK):
+            if intent.kind in QUICK:
+                await self._answer(intent)
+            else:
+                self._slow[intent.id] = asyncio.create_task(self._in_turn(intent), name=f"intent {intent.id}")
         if waiting:
             self.ground.bell.ring()
         return len(waiting)
+
+    async def settled(self) -> None:
+        """Waits until nothing is under way: for tests that step by hand."""
+        await asyncio.gather(*self._slow.values(), return_exceptions=True)
+
+    async def close(self) -> None:
+        """Lets go of what is under way: whoever acts next finds it unanswered."""
+        for task in self._slow.values():
+            task.cancel()
+        await self.settled()
+
+    async def _in_turn(self, intent: Intent) -> None:
+        try:
+            if intent.kind is IntentKind.ADOPT:  # may take half an hour, and is in nobody's way
+                await self._answer(intent)
+            else:
+                async with self._one_by_one:
+                    await self._answer(intent)
+        except LeukoError as error:
+            log.warning("an intent could not be answered; trying again", intent=intent.id, error=str(error))
+        finally:
+            self._slow.pop(intent.id, None)
+            self.ground.bell.ring()
 
     async def _answer(self, intent: Intent) -> None:
         if self.ground.clock.now() >= intent.expires_at:
             await self._end(intent, IntentState.EXPIRED, {"rule": "nobody obeyed it in time"})
             return
         try:
-            answer = await self._obey(intent)
+            answer = await self._obey_in_spite_of_others(intent)
+        except StoreError:
+            raise  # it is still waiting: it is tried again
         except LeukoError as error:
+            if error.code == LEASE_LOST:
+                raise
             await self._end(intent, IntentState.REFUSED, refusal(error))
             return
+        except Exception as error:
+            # one that cannot be obeyed must not keep those behind it waiting
+            log.exception("an intent could not be obeyed", intent=intent.id, kind=intent.kind.value)
+            await self._end(intent, IntentState.REFUSED, fault(error))
+            return
         await self._end(intent, IntentState.ACCEPTED, answer)
+
+    async def _obey_in_spite_of_others(self, intent: Intent) -> Answer:
+        """The pusher may change the push between reading and saving: then look again, and decide again."""
+        for _ in range(TRIES - 1):
+            try:
+                return await self._obey(intent)
+            except Lost as error:
+                if error.code == LEASE_LOST:
+                    raise
+        return await self._obey(intent)
 
     async def _obey(self, intent: Intent) -> Answer:
         ways: Mapping[IntentKind, Callable[[Intent], Awaitable[Answer]]] = {
@@ -82,8 +155,8 @@ class Obeying:
             IntentKind.HOTFIX: self._hotfix,
             IntentKind.PLAN: self._plan,
             IntentKind.RETRY: self._retry,
-            IntentKind.LOCK: self._lock,
-            IntentKind.UNLOCK: self._unlock,
+            IntentKind.LOCK: partial(take_lock, self.ground),
+            IntentKind.UNLOCK: partial(release_lock, self.ground),
             IntentKind.ADOPT: self.adopt,
             IntentKind.VERIFY: self._verify,
             IntentKind.POKE: self._poke,
@@ -102,8 +175,8 @@ class Obeying:
 
     async def _direct(self, intent: Intent) -> Answer:
         push = await self._meant(intent)
-        _check_fresh(intent, push)
-        event = _event(intent)
+        check_fresh(intent, push)
+        event = event_of(intent)
         if isinstance(event, Resume) and push.held_from in (State.SWITCHING, State.COMPLETING):
             await self._try_left_out_again(push)
         after = await self._advance(push, event)
@@ -143,9 +216,10 @@ class Obeying:
         store, line = self.ground.store, self.ground.line
         wanted = str(intent.arguments.get("revision", ""))
         at_once = bool(intent.arguments.get("now", False))
-        active = await store.pushes.active(line) or await store.pushes.pending(line)
+        active = await store.pushes.active(line)
         if active is not None:
-            if wanted and not active.revision.startswith(wanted) and active.base != wanted:
+            back = active.revision.startswith(wanted) or (active.base or "").startswith(wanted[:NAMED])
+            if wanted and not back:
                 raise Refused(
                     f"{active.name} is {active.state}; going to {wanted} has to wait for its end",
                     where=str(line),
@@ -154,61 +228,8 @@ class Obeying:
                 )
             after = await self._advance(active, RollBack(intent.by, intent.why, at_once))
             return {"push": after.number, "state": after.state.value}
-        push = await self._roll_back_live(wanted, intent, at_once=at_once)
+        push = await self._going_back(wanted, intent, at_once=at_once)
         return {"push": push.number, "state": push.state.value}
-
-    async def _roll_back_live(self, wanted: str, intent: Intent, *, at_once: bool) -> Push:
-        """A push that starts going back at once; what was live in between is convicted, too."""
-        store, line = self.ground.store, self.ground.line
-        live = await store.pushes.live(line)
-        if live is None:
-            raise Refused("nothing is live", where=str(line), way_out="`leuko log`", code="P004")
-        passed = await self._lives_since(live, wanted)
-        if not passed:
-            raise Refused(
-                f"no earlier release {wanted or 'that was live and good'} is known",
-                where=str(line),
-                way_out="`leuko log` lists what was live",
-                code="P005",
-            )
-        target = passed[-1]
-        draft = await self.planner.rollback(live, target, intent.by, intent.why)
-        now = self.ground.clock.now()
-        async with self.ground.write() as tx:
-            push = await self.planner.keep(tx, draft)
-            rows = [
-                HostProgress(host.name, host.role, host.phase, HostState.SWITCHED, switched_at=now)
-                for host in draft.plan.hosts
-            ]
-            await store.hosts.save_progress(tx, push.number, rows)
-            after = begin_back(push, RollBack(intent.by, intent.why, at_once), now)
-            saved = await store.pushes.save(tx, after)
-            for between in passed[:-1]:
-                await store.releases.convict(tx, between.release, f"rolled back past it by {intent.by}", now)
-            await convict(self.ground, tx, saved, draft.plan.commits, now)
-            facts = {"push": push.number, "to": saved.state.value, "by": intent.by, "why": intent.why}
-            tx.event("push", saved.name, facts, now)
-            name = operation_name(saved)
-            revision = target.revision
-            await store.operations.start(
-                tx, name, now, person=intent.by, revision=revision, subject=saved.name
-            )
-        return saved
-
-    async def _lives_since(self, live: Push, wanted: str) -> list[Push]:
-        """Pushes that were LIVE and good before `live`, newest first, up to the one wanted (or the first)."""
-        store, line = self.ground.store, self.ground.line
-        found: list[Push] = []
-        for push in await store.pushes.recent(line, limit=500):
-            if push.state is not State.LIVE or push.number >= live.number or push.release == live.release:
-                continue
-            release = await store.releases.get(line, push.release)
-            if release is None or (release.convicted and not wanted):
-                continue
-            found.append(push)
-            if not wanted or wanted == push.release or push.revision.startswith(wanted):
-                return found
-        return []
 
     # -- new pushes -------------------------------------------------------------------------------------
 
@@ -243,19 +264,29 @@ class Obeying:
             build = await self.builder.request(revision)
         return {"revision": revision, "state": "verifying", "build": build.id}
 
-    async def followed_up(self, release: Release) -> Intent | None:
-        """The accepted push or hotfix that waited for this release, and was not followed up yet."""
-        pushes = await self.ground.store.pushes.of_release(self.ground.line, release.name)
-        for intent in await self.ground.store.intents.recent(self.ground.line, limit=100):
-            if (
-                intent.kind in (IntentKind.PUSH, IntentKind.HOTFIX)
-                and intent.state is IntentState.ACCEPTED
-                and intent.answer.get("state") == "verifying"
-                and intent.answer.get("revision") == release.revision
-                and not any(push.created_at >= intent.at for push in pushes)
-            ):
-                return intent
-        return None
+    async def to_follow_up(self) -> list[tuple[Intent, Release]]:
+        """Accepted pushes and hotfixes that waited for a release which is there now, oldest first."""
+        store, line = self.ground.store, self.ground.line
+        waited = [
+            intent
+            for intent in await store.intents.recent(line, limit=RECENT)
+            if intent.kind in (IntentKind.PUSH, IntentKind.HOTFIX)
+            and intent.state is IntentState.ACCEPTED
+            and intent.answer.get("state") == "verifying"
+        ]
+        if not waited:
+            return []
+        told = await store.events.latest(line, kind="push.refused", limit=RECENT)
+        refused = {event.data.get("intent") for event in told}
+        found = []
+        for intent in reversed(waited):
+            release = await store.releases.get(line, str(intent.answer.get("revision", "")))
+            if release is None or intent.id in refused:
+                continue
+            pushes = await store.pushes.of_release(line, release.name)
+            if not any(push.created_at >= intent.at for push in pushes):
+                found.append((intent, release))
+        return found
 
     async def _hotfix(self, intent: Intent) -> Answer:
         live = await self.ground.store.pushes.live(self.ground.line)
@@ -265,8 +296,13 @@ class Obeying:
         revision = await cherry_pick(self.mirror, live.revision, commit)
         change = await self.mirror.history.landing(revision)
         await self._know(change)
-        answer = await self._verify_first(revision)
-        return {**answer, "commit": commit, "warning": "a hotfix: it is not on the branch yet"}
+        release = await self.ground.store.releases.get(self.ground.line, revision)
+        more = {"commit": commit, "warning": "a hotfix: it is not on the branch yet"}
+        if release is None:
+            return {**await self._verify_first(revision), **more}
+        overrides = overrides_of(intent)
+        push = await self.queue.propose(release, Origin.HOTFIX, intent.by, intent.why, overrides=overrides)
+        return {"revision": revision, "push": push.number, "state": push.state.value, **more}
 
     async def _know(self, change: Change) -> None:
         now = self.ground.clock.now()
@@ -295,7 +331,7 @@ class Obeying:
     async def _retry(self, intent: Intent) -> Answer:
         pushes, line = self.ground.store.pushes, self.ground.line
         number = intent.push or intent.arguments.get("push")
-        push = await pushes.get(line, int(number)) if number else None
+        push = await pushes.get(line, _number(number)) if number else None
         if push is None and not number:
             ended = [one for one in await pushes.recent(line, limit=50) if one.state.ended]
             push = next((one for one in ended if one.state is not State.LIVE), None)
@@ -324,55 +360,16 @@ class Obeying:
             )
         return latest.revision
 
-    # -- locks ------------------------------------------------------------------------------------------
-
-    async def _lock(self, intent: Intent) -> Answer:
-        arguments, now = intent.arguments, self.ground.clock.now()
-        expires = arguments.get("expires_in")
-        lock = Lock(
-            id="",
-            kind=LockKind(arguments.get("kind", "push")),
-            severity=Severity(arguments.get("severity", "hard")),
-            owner=intent.by,
-            reason=intent.why or "no reason given",
-            since=now,
-            expires_at=now + timedelta(seconds=float(expires)) if expires else None,
-        )
-        async with self.ground.write() as tx:
-            taken = await self.ground.store.locks.take(tx, lock)
-            facts = {"lock": taken.id, "kind": taken.kind, "severity": taken.severity}
-            tx.event("lock", taken.id, facts | {"owner": taken.owner, "reason": taken.reason}, now)
-            number = await self.ground.store.operations.start(
-                tx, f"Take {taken.kind} lock", now, person=intent.by, subject=taken.id
-            )
-            await self.ground.store.operations.finish(tx, number, taken.reason, now)
-        return {"lock": taken.id}
-
-    async def _unlock(self, intent: Intent) -> Answer:
-        named, now = str(intent.arguments.get("lock", "")), self.ground.clock.now()
-        held = await self.ground.store.locks.held(self.ground.line, None, now)
-        chosen = [
-            lock for lock in held if named.upper() == lock.id or named.lower() in ("all", lock.kind.value)
-        ]
-        if not chosen:
-            shown = ", ".join(f"{lock.id} ({lock.kind})" for lock in held) or "none"
-            raise Refused(f"no lock {named!r} is held", way_out=f"held now: {shown}", code="L001")
-        forget = bool(intent.arguments.get("forget", False))
-        async with self.ground.write() as tx:
-            for lock in chosen:
-                await self.ground.store.locks.release(tx, lock.id, intent.by, intent.why, now, forget=forget)
-                facts = {"lock": lock.id, "by": intent.by, "why": intent.why, "forget": forget}
-                tx.event("unlock", lock.id, facts, now)
-                number = await self.ground.store.operations.start(
-                    tx, f"Release {lock.kind} lock", now, person=intent.by, subject=lock.id
-                )
-                await self.ground.store.operations.finish(tx, number, intent.why or lock.id, now)
-        return {"lock": chosen[0].id, "locks": [lock.id for lock in chosen]}
-
     async def _end(self, intent: Intent, state: IntentState, answer: Answer) -> None:
         now = self.ground.clock.now()
         async with self.ground.write() as tx:
             await self.ground.store.intents.answer(tx, intent.id, state, answer, now)
+
+
+def _number(value: object) -> int:
+    if not str(value).isdecimal():
+        raise Refused(f"a push is named by its number, not by {value!r}", code="P014")
+    return int(str(value))
 
 
 def overrides_of(intent: Intent) -> Overrides:
@@ -383,33 +380,3 @@ def overrides_of(intent: Intent) -> Overrides:
         window=bool(arguments.get("override_window", False)),
         approved=bool(arguments.get("approve", False)),
     )
-
-
-def refusal(error: LeukoError) -> dict[str, str]:
-    """As the API and the CLI show it."""
-    return {"rule": error.rule, "where": error.where, "way_out": error.way_out, "code": error.code}
-
-
-def _check_fresh(intent: Intent, push: Push) -> None:
-    """Letting a push go on by an old picture of it is refused; stopping it never is."""
-    if intent.kind not in (IntentKind.PROMOTE, IntentKind.RESUME) or not intent.seen_state:
-        return
-    if intent.seen_state != push.state.value or intent.seen_version not in (None, push.version):
-        raise Refused(
-            f"{push.name} is {push.state} now, and was {intent.seen_state} when you looked",
-            where=str(push.line),
-            way_out="look at it again, and decide again",
-            code="P013",
-        )
-
-
-def _event(intent: Intent) -> PushIntent:
-    match intent.kind:
-        case IntentKind.ABORT:
-            return Abort(intent.by, intent.why)
-        case IntentKind.HOLD:
-            return Hold(intent.by, intent.why)
-        case IntentKind.RESUME:
-            return Resume(intent.by, intent.why)
-        case _:
-            return Promote(intent.by, intent.why)

@@ -2,16 +2,25 @@
 
 from __future__ import annotations
 
+import asyncio
 from dataclasses import replace
 
-from leuko.domain.errors import Refused
+from leuko.domain.errors import LeukoError, Refused
 from leuko.domain.lock import blocked
-from leuko.domain.push import Admitted, NotAdmitted, Origin, Push, Superseded, advance
+from leuko.domain.push import Admitted, Cause, NotAdmitted, Origin, Push, Superseded, advance
 from leuko.domain.release import Release
 from leuko.runtime.admission import Overrides, admit
 from leuko.runtime.ground import Ground
 from leuko.runtime.planning import Draft, Planner, stored_plan
 from leuko.runtime.saving import background, save
+from leuko.store.errors import Lost, StoreError
+
+KEPT = 20
+"""Sentences remembered, so that none is told twice in a row."""
+NO_BASE = (
+    "nothing is live yet, so there is nothing to go back to, and continuous delivery waits for a person: "
+    "`leuko push --first` pushes without a way back, `leuko adopt` takes over what runs"
+)
 
 
 class Queue:
@@ -20,8 +29,9 @@ class Queue:
     def __init__(self, ground: Ground, planner: Planner) -> None:
         self._ground = ground
         self._planner = planner
-        self._told = ""
+        self._told: dict[str, str] = {}
         self._looked: tuple[str, ...] = ()
+        self._turn = asyncio.Lock()
 
     async def propose(
         self,
@@ -35,37 +45,43 @@ class Queue:
     ) -> Push:
         """Puts a push of `release` into the queue. Raises Refused where it may never start."""
         overrides = overrides or Overrides()
-        draft = await self._planner.draft(release, origin, by, why, first=first)
-        if not overrides.blocks:
-            await self._refuse_blocked(draft)
-        plan = replace(
-            draft.plan,
-            override_blocks=overrides.blocks,
-            override_window=overrides.window,
-            approved_by=by if overrides.approved else "",
-        )
-        push = await self._enqueue(replace(draft, plan=plan))
+        async with self._turn:  # two at once would both find the queue empty, and one would be forgotten
+            draft = await self._planner.draft(release, origin, by, why, first=first)
+            if not overrides.blocks:
+                await self._refuse_blocked(draft)
+            push = await self._enqueue(with_overrides(draft, overrides, by))
         self._ground.bell.ring()
         return push
 
     async def continuous(self, release: Release) -> Push | None:
-        """What continuous delivery does with a new green release: nothing twice, nothing blocked."""
+        """What continuous delivery does with the newest green release: nothing twice, nothing blocked."""
         ground = self._ground
-        base = await self._planner.base()
-        if not ground.configuration.continuous or base is None or base.revision == release.revision:
-            return None  # the first push of all is a person's decision; what runs need not come again
-        if await ground.store.pushes.of_release(ground.line, release.name):
+        if not ground.configuration.continuous or await self._went(release):
             return None
+        base = await self._planner.base()
+        if base is None:
+            await self._tell("waits", release.revision, NO_BASE)
+            return None  # the first push of all is a person's decision
+        if base.release == release.name:
+            return None  # what runs need not come again
         blocking = await ground.store.locks.blocking(ground.line)
         looked = (release.name, base.release, *(lock.id for lock in blocking))
         if looked == self._looked:
             return None  # nothing that it was refused for has changed
-        self._looked = looked
         try:
-            return await self.propose(release, Origin.CONTINUOUS, "leuko")
-        except Refused as error:
+            push = await self.propose(release, Origin.CONTINUOUS, "leuko")
+        except (Lost, StoreError):
+            raise
+        except LeukoError as error:
             await self._tell("blocked", release.revision, str(error))
-            return None
+            push = None
+        self._looked = looked
+        return push
+
+    async def _went(self, release: Release) -> bool:
+        """True where it had its turn. One that was refused at its start may: blocks are forgotten."""
+        pushes = await self._ground.store.pushes.of_release(self._ground.line, release.name)
+        return any(push.stop is None or push.stop.cause is not Cause.REFUSED for push in pushes)
 
     async def admission(self, push: Push) -> Admitted | NotAdmitted | None:
         """May the waiting push start now? Also looks after what changed since it was asked for."""
@@ -73,9 +89,9 @@ class Queue:
         now = ground.clock.now()
         plan = await stored_plan(ground, push.number)
         overrides = Overrides(plan.override_blocks, plan.override_window, bool(plan.approved_by))
-        if push.base is not None and await self._stale(push):
-            await self._draft_again(push, overrides)
-            return None
+        base = await self._planner.base()
+        if (base.release if base else None) != push.base:
+            return await self._base_moved(push, base, overrides)
         answer = admit(
             push,
             plan.commits,
@@ -91,7 +107,7 @@ class Queue:
         if waits:
             await self._tell("waits", push.name, waits)
             return None
-        self._told = ""
+        self._told.pop(push.name, None)
         return Admitted()
 
     def _wants_approver(self, push: Push, differences: tuple[str, ...], overrides: Overrides) -> str:
@@ -99,16 +115,25 @@ class Queue:
             return ""
         return f"{push.name} changes {differences[0]}: a person must let it start (`leuko push --approve`)"
 
-    async def _stale(self, push: Push) -> bool:
-        """The base moved since the push was drafted: an earlier push became LIVE or was convicted."""
-        base = await self._planner.base()
-        return base is not None and base.release != push.base
+    async def _base_moved(self, push: Push, base: Push | None, overrides: Overrides) -> NotAdmitted | None:
+        """An earlier push became LIVE or was convicted since it was asked for: it is made anew, or ends.
 
-    async def _draft_again(self, push: Push, overrides: Overrides) -> None:
+        The new one has the base of now, so that this does not go on for ever.
+        """
+        if base is None:
+            return NotAdmitted(f"its base {push.base} was convicted, and nothing else that was live is good")
+        if base.release == push.release:
+            return NotAdmitted(f"{push.release} is live already")
         release = await self._ground.store.releases.get(self._ground.line, push.release)
         if release is None:
-            raise Refused(f"release {push.release} is not kept any more", where=push.name, code="P012")
-        await self.propose(release, push.origin, push.by, push.why, overrides=overrides)
+            return NotAdmitted(f"release {push.release} is not kept any more")
+        try:
+            await self.propose(release, push.origin, push.by, push.why, overrides=overrides)
+        except (Lost, StoreError):
+            raise
+        except LeukoError as error:
+            return NotAdmitted(str(error))
+        return None
 
     async def _refuse_blocked(self, draft: Draft) -> None:
         found = blocked(draft.plan.commits, await self._ground.store.locks.blocking(self._ground.line))
@@ -134,9 +159,20 @@ class Queue:
 
     async def _tell(self, kind: str, subject: str, reason: str) -> None:
         """Once, not at every look."""
-        text = f"{kind} {subject} {reason}"
-        if text == self._told:
+        text = f"{kind}: {reason}"
+        if self._told.get(subject) == text:
             return
-        self._told = text
         async with self._ground.write() as tx:
             tx.event(f"push.{kind}", subject, {"reason": reason}, self._ground.clock.now())
+        self._told = {subject: text, **dict(list(self._told.items())[:KEPT])}
+
+
+def with_overrides(draft: Draft, overrides: Overrides, by: str) -> Draft:
+    """The draft with what a person said to override, kept in its plan."""
+    plan = replace(
+        draft.plan,
+        override_blocks=overrides.blocks,
+        override_window=overrides.window,
+        approved_by=by if overrides.approved else "",
+    )
+    return replace(draft, plan=plan)

@@ -68,10 +68,10 @@ class Pushes:
         if (await tx.execute(select(table.c.number).where(*where))).first() is None:
             raise Lost(f"{push.name} was changed in the meantime", where=str(tx.line), code="S010")
 
-    async def idle(self, tx: Transaction) -> bool:
-        """True while no push runs, and none can begin before this transaction ends."""
-        states = (*ENDED, State.PENDING.value)
-        where = (schema.of(schema.push, tx.line), schema.push.c.state.not_in(states))
+    async def idle(self, tx: Transaction, besides: int = 0) -> bool:
+        """True while no push runs (`besides` one), and none can begin before this transaction ends."""
+        table, states = schema.push, (*ENDED, State.PENDING.value)
+        where = (schema.of(table, tx.line), table.c.state.not_in(states), table.c.number != besides)
         return (await tx.execute(select(schema.push.c.number).where(*where).limit(1))).first() is None
 
     async def get(self, line: Line, number: int) -> Push | None:
