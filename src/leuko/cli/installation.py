@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import os
-from collections.abc import AsyncIterator, Sequence
+from collections.abc import AsyncIterator, Callable, Sequence
 from contextlib import AsyncExitStack, asynccontextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -16,10 +16,7 @@ from leuko.config.loading import Loaded, load
 from leuko.config.secrets import Secrets, resolve
 from leuko.domain.line import Line
 from leuko.hosts.pool import HostPool
-from leuko.hosts.transport.choice import ChosenTransport
-from leuko.hosts.transport.local import LocalTransport
-from leuko.hosts.transport.native import NativeTransport
-from leuko.hosts.transport.openssh import OpenSshTransport
+from leuko.hosts.transport.choice import every_transport
 from leuko.notify.command import CommandNotifier
 from leuko.notify.port import Notifier
 from leuko.notify.services import AppriseNotifier
@@ -67,6 +64,7 @@ async def installation(
     database: str = "",
     address: str = "",
     clock: Clock | None = None,
+    held_up: Callable[[], bool] = lambda: False,
 ) -> AsyncIterator[Installation]:
     """Opens everything that acting needs, and closes it in order at the end.
 
@@ -85,7 +83,7 @@ async def installation(
         made = Installation(state, store, clock, alone=alone)
         for path, one in zip(files, loaded, strict=True):
             ground = await _ground(path, one, store, state, clock)
-            pool = HostPool(_transport(state), clock, SystemRandom())
+            pool = HostPool(every_transport(state / "ssh"), clock, SystemRandom())
             stack.push_async_callback(pool.close)
             doors = Doors(
                 pool=pool,
@@ -95,6 +93,7 @@ async def installation(
                 alone=alone,
                 address=address,
                 hidden=_keys(one),
+                held_up=held_up,
             )
             controller = Controller(ground, doors)
             stack.push_async_callback(controller.close)
@@ -123,10 +122,6 @@ def _resolved(repository: str, folder: Path) -> str:
     if "://" in repository or (":" in repository and not repository.startswith((".", "/"))):
         return repository
     return str((folder / repository).resolve())
-
-
-def _transport(state: Path) -> ChosenTransport:
-    return ChosenTransport(NativeTransport(), OpenSshTransport(state / "ssh"), LocalTransport())
 
 
 def _notifiers(loaded: Loaded, secrets: Secrets) -> list[Notifier]:

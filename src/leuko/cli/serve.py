@@ -81,7 +81,9 @@ async def _serve(
     files: Sequence[Path], *, state: Path, environment: str | None, database: str, listen: str
 ) -> int:
     from leuko.cli.installation import installation, make_state
+    from leuko.runtime.supervision import LoopLag
 
+    lag = LoopLag()
     folder = make_state(state)
     host, port = split_address(listen)
     ending = asyncio.Event()
@@ -90,20 +92,20 @@ async def _serve(
         loop.add_signal_handler(each, ending.set)
     address = f"http://{host}:{port}" if port else ""
     async with installation(
-        files, folder, environment=environment, database=database, address=address
+        files, folder, environment=environment, database=database, address=address, held_up=lag.held_up
     ) as made:
-        await _until(ending, made, folder, host, port)
+        await _until(ending, made, folder, host, port, lag)
     return 0
 
 
-async def _until(ending: asyncio.Event, made: Installation, folder: Path, host: str, port: int) -> None:
+async def _until(
+    ending: asyncio.Event, made: Installation, folder: Path, host: str, port: int, lag: LoopLag
+) -> None:
     """Everything runs until `ending`; a part that ends by itself ends the rest, with its error."""
     from leuko.cli.installation import SOCKET
-    from leuko.runtime.supervision import LoopLag
     from leuko.web.app import create_app
     from leuko.web.serving import Serving
 
-    lag = LoopLag()
     registry = own_figures(lag)
     app = create_app(made.store, made.clock, token=read_token(folder), state=folder, registry=registry)
     serving = await Serving.start(app, host=host, port=port, path=folder / SOCKET)

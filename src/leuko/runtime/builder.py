@@ -4,6 +4,9 @@ from __future__ import annotations
 
 import asyncio
 from dataclasses import replace
+from datetime import datetime, timedelta
+
+import structlog
 
 from leuko.config.components import components, release_of
 from leuko.config.model import Configuration
@@ -25,6 +28,11 @@ from leuko.verify.build import (
     StepStarted,
 )
 
+log = structlog.get_logger(__name__)
+
+AGAIN = "tried again:"
+AGAIN_AFTER = (5.0, 30.0, 120.0)
+"""Seconds."""
 CHANGE_STATES = {
     BuildState.WAITING: ChangeState.WAITING,
     BuildState.RUNNING: ChangeState.VERIFYING,
@@ -47,15 +55,22 @@ class Builder:
     async def recover(self) -> None:
         """After a restart: builds that a dead controller left running wait again, from the start."""
         await self._verifier.sweep()
+        await self._rewind("the controller was restarted")
+
+    async def _rewind(self, why: str) -> None:
+        """Nothing runs between two steps: a build that says so was cut off."""
         for build in await self._ground.store.builds.unfinished(self._ground.line):
             if build.state is BuildState.RUNNING:
-                await self._to(build, BuildState.WAITING, "the controller was restarted")
+                await self._to(build, BuildState.WAITING, why)
 
     async def step(self) -> Release | None:
         """One build from waiting to its end; the release where it is green, else None."""
-        store, line = self._ground.store, self._ground.line
-        waiting = [one for one in await store.builds.unfinished(line) if one.state is BuildState.WAITING]
-        build = waiting[0] if waiting else await self._next()
+        store, line, now = self._ground.store, self._ground.line, self._ground.clock.now()
+        await self._rewind("it was cut off")
+        waiting = [one for one in await store.builds.unfinished(line) if _due(one, now)]
+        # what landed now goes before a build that is only tried again
+        build = next((one for one in waiting if one.attempt == 1), None) or await self._next()
+        build = build or (waiting[0] if waiting else None)
         return await self._carry_out(build) if build is not None else None
 
     async def request(self, revision: str) -> Build:
@@ -84,12 +99,13 @@ class Builder:
         return build
 
     async def _carry_out(self, build: Build) -> Release | None:
-        build = await self._to(build, BuildState.RUNNING)
         try:
             configuration = await frozen_for(self._ground.configuration, self._mirror.history, build.revision)
         except LeukoError as error:
+            build = await self._to(build, BuildState.RUNNING)
             await self._to(build, BuildState.FAILED, str(error))
             return None
+        build = await self._to(build, BuildState.RUNNING, of=commands_of(configuration))
         outcome = await self._verify(build, configuration)
         try:
             release = None
@@ -102,7 +118,8 @@ class Builder:
 
     async def _verify(self, build: Build, configuration: Configuration) -> BuildOutcome:
         steps: asyncio.Queue[StepStarted | StepEnded | None] = asyncio.Queue()
-        teller = asyncio.create_task(self._tell(build, steps))
+        of = commands_of(configuration)
+        teller = asyncio.create_task(self._tell(build, steps, of))
         try:
             return await self._verifier.verify(
                 f"{build.id}.{build.attempt}", build.revision, configuration.verify, steps.put_nowait
@@ -130,7 +147,9 @@ class Builder:
         except LeukoError as error:
             outcome.state, outcome.reason = BuildState.FAILED, str(error)
             return outcome, None
-        except OSError as error:
+        except Exception as error:
+            # not the tests' fault, whatever it is: a full disk, or a fault of ours
+            log.exception("a release could not be archived", build=build.id)
             outcome.state, outcome.reason = BuildState.BROKEN, f"the release could not be archived: {error}"
             return outcome, None
         release = Release(build.revision, tuple(built), self._ground.clock.now())
@@ -157,7 +176,8 @@ class Builder:
                 kept = await store.releases.add(tx, release, configuration=digest)
                 facts = {"release": kept.name, "revision": kept.revision, "bytes": _bytes(kept)}
                 tx.event("release", kept.name, facts, now)
-            tx.event("build", f"build {build.id}", _told(saved), now)
+            facts = _told(saved) | {"of": commands_of(configuration)}
+            tx.event("build", f"build {build.id}", facts, now)
             if again:
                 await self._try_again(tx, saved, covers)
         self._ground.bell.ring()
@@ -166,21 +186,25 @@ class Builder:
         """A broken build is nobody's fault: another one is made, with the count of tries carried on."""
         store, now = self._ground.store, self._ground.clock.now()
         new = await store.builds.create(tx, build.revision, build.tree, covers, now)
-        await store.builds.save(tx, replace(new, attempt=build.attempt + 1))
+        why = f"{AGAIN} build {build.id} was broken"
+        await store.builds.save(tx, replace(new, attempt=build.attempt + 1, reason=why))
         await store.changes.mark(tx, covers, ChangeState.VERIFYING, build=new.id)
         tx.event("build", f"build {new.id}", {"build": new.id, "to": "waiting", "again": build.id}, now)
 
-    async def _to(self, build: Build, state: BuildState, reason: str = "") -> Build:
+    async def _to(self, build: Build, state: BuildState, reason: str = "", of: int = 0) -> Build:
         now = self._ground.clock.now()
         covers = await self._ground.store.builds.changes(self._ground.line, build.id)
         async with self._ground.write() as tx:
             saved = await self._ground.store.builds.save(tx, build.to(state, now, reason))
             await self._ground.store.changes.mark(tx, covers, CHANGE_STATES[state], build=build.id)
-            tx.event("build", f"build {build.id}", _told(saved), now)
+            facts = _told(saved) | ({"of": of} if of else {})
+            tx.event("build", f"build {build.id}", facts, now)
         self._ground.bell.ring()
         return saved
 
-    async def _tell(self, build: Build, steps: asyncio.Queue[StepStarted | StepEnded | None]) -> None:
+    async def _tell(
+        self, build: Build, steps: asyncio.Queue[StepStarted | StepEnded | None], of: int
+    ) -> None:
         """Stores each step as it begins and ends, so that pages show a build while it runs."""
         ended: list[StepResult] = []
         while (step := await steps.get()) is not None:
@@ -189,7 +213,22 @@ class Builder:
                 if isinstance(step, StepEnded):
                     ended.append(step.step)
                     await self._ground.store.builds.save_steps(tx, build.id, ended)
-                tx.event("build.step", f"build {build.id}", _step_told(build, step), now)
+                tx.event("build.step", f"build {build.id}", _step_told(build, step) | {"of": of}, now)
+
+
+def commands_of(configuration: Configuration) -> int:
+    """How many commands a build of it runs, when nothing fails."""
+    releases = [release_of(configuration, name) for name in components(configuration)]
+    section = configuration.verify
+    return len(section.setup) + len(section.tests) + sum(bool(one.build) for one in releases)
+
+
+def _due(build: Build, now: datetime) -> bool:
+    """A broken build waits a little before it is tried again: what broke it may still be broken."""
+    if build.state is not BuildState.WAITING or not build.reason.startswith(AGAIN):
+        return build.state is BuildState.WAITING
+    seconds = AGAIN_AFTER[min(build.attempt - 2, len(AGAIN_AFTER) - 1)]
+    return now >= build.since + timedelta(seconds=seconds)
 
 
 def _bytes(release: Release) -> int:

@@ -82,8 +82,8 @@ class Controller:
         self.queue = Queue(ground, self.planner)
         self.builder = Builder(ground, self.mirror, self._verifier(), self.archives)
         self.sampling = Sampling(ground, doors.readings, self.fleet.start)
-        judge = Judge(ground, doors.readings)
-        self.pusher = Pusher(ground, self.fleet, judge, self.queue.admission, doors.held_up)
+        self.judge = Judge(ground, doors.readings)
+        self.pusher = Pusher(ground, self.fleet, self.judge, self.queue.admission, doors.held_up)
         self.guard = Guard(ground, self.fleet)
         self.watcher = Watcher(ground, self.mirror, self.mirror.history)
         self.gatehouse = Gatehouse(ground, lock_file_of(configuration.repository))
@@ -159,6 +159,7 @@ class Controller:
     async def close(self) -> None:
         """Lets go of the lease, so that the next one need not wait."""
         await self.pusher.close()
+        self.judge.close()
         lease, self.ground.lease = self.ground.lease, None
         if lease is not None:
             async with self.ground.store.write(self.ground.line) as tx:

@@ -11,10 +11,11 @@ from leuko.domain.order import Order, OrderKind, Outcome, Result
 from leuko.domain.payload import Payload
 from leuko.domain.release import Component
 from leuko.hosts.facts import Facts
+from leuko.hosts.lanes import PooledHost
 from leuko.hosts.orders import Reach as Place
-from leuko.hosts.perform import Orders, Source
-from leuko.hosts.pool import HostPool
-from leuko.hosts.port import Address, Channel, Connection, Unreachable
+from leuko.hosts.perform import Orders
+from leuko.hosts.pool import HostPool, Lane
+from leuko.hosts.port import Address, Channel, Unreachable
 from leuko.releases.archives import Archives
 from leuko.runtime.ground import Ground
 from leuko.runtime.planning import component_name
@@ -33,28 +34,6 @@ def address_of(reach: Reach) -> Address:
         driver=reach.driver,
         connect_timeout=reach.connect_timeout,
     )
-
-
-class _Lane:
-    """The connection as orders see it: each takes its turn, and an abort takes none."""
-
-    def __init__(self, pool: HostPool, address: Address, connection: Connection, lane: str) -> None:
-        self._pool = pool
-        self._address = address
-        self._connection = connection
-        self._lane = lane
-
-    async def start(self, argv: Sequence[str]) -> Channel:
-        if self._lane == "orders":
-            return await self._pool.start(self._address, argv, lane="orders")
-        return await self._pool.start(self._address, argv, lane="abort")
-
-    @property
-    def alive(self) -> bool:
-        return self._connection.alive
-
-    async def close(self) -> None:
-        """The pool's connection is everybody's: it stays."""
 
 
 class RemoteFleet:
@@ -114,6 +93,8 @@ class RemoteFleet:
         return await self._pool.start(self._address(host), argv, lane="readings")
 
     async def _one(self, host: Host, order: Order) -> Outcome:
+        if order.kind is OrderKind.RESTORE:
+            return await self._restore(host, order)
         if order.kind is not OrderKind.STAGE:
             return await self._orders.perform(self._source(host, "orders"), self._place(host), order)
         facts = await self.probe(host, order.component)
@@ -128,6 +109,23 @@ class RemoteFleet:
             if not outcome.done:
                 return outcome
         return await self._stage(host, order, facts)
+
+    async def _restore(self, host: Host, order: Order) -> Outcome:
+        """The base is on every host; where it is not any more, it is copied there first."""
+        outcome = await self._orders.perform(self._source(host, "orders"), self._place(host), order)
+        if outcome.result is not Result.FAILED or order.base not in outcome.reason:
+            return outcome
+        facts = await self.probe(host, order.component)
+        if not facts.reachable or order.base in facts.releases:
+            return outcome
+        base = replace(
+            order, id=f"{order.id}-copy", kind=OrderKind.STAGE, target=order.base, base="", hooks={}
+        )
+        staged = await self._stage(host, base, facts)
+        if not staged.done:
+            return replace(outcome, reason=f"{outcome.reason}; it could not be copied: {staged.reason}")
+        again = replace(order, id=f"{order.id}-again")
+        return await self._orders.perform(self._source(host, "orders"), self._place(host), again)
 
     async def _stage(self, host: Host, order: Order, facts: Facts) -> Outcome:
         payload = await self._payload(order, facts.releases)
@@ -155,13 +153,8 @@ class RemoteFleet:
                 return next(part for part in release.components if part.name == name)
         return None
 
-    def _source(self, host: Host, lane: str) -> Source:
-        address = self._address(host)
-
-        async def connect() -> Connection:
-            return _Lane(self._pool, address, await self._pool.connection(address), lane)
-
-        return connect
+    def _source(self, host: Host, lane: Lane) -> PooledHost:
+        return PooledHost(self._pool, self._address(host), lane)
 
     def _address(self, host: Host) -> Address:
         address = address_of(self._known()[host.name])

@@ -4,8 +4,11 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from concurrent.futures import ProcessPoolExecutor
+from concurrent.futures.process import BrokenProcessPool
+from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
+from multiprocessing import get_context
 
 import numpy as np
 from numpy.typing import NDArray
@@ -25,12 +28,18 @@ from leuko.gauges.source import OF, Start, Target
 from leuko.runtime.ground import Ground
 from leuko.runtime.orders import components_of
 from leuko.runtime.planning import stored_plan
+from leuko.runtime.sources import Sources
+from leuko.runtime.supervision import Loop
 from leuko.statistics.judge import judge
 from leuko.statistics.question import Question, Series
+from leuko.store.overrides import Override
 from leuko.store.readings import Readings
 from leuko.store.series import Reading
 from leuko.store.series import Series as ReadSeries
 
+LOOK_SECONDS = 2.0
+BIG = 5_000_000
+"""Readings in one question above which it is judged in a process of its own: the event loop stays free."""
 HISTORY = timedelta(minutes=30)
 BUDGET = 0.005
 """Part of healthy pushes that may be rolled back by chance: shared out over the phases of a push."""
@@ -58,6 +67,16 @@ def _limit(section: GaugeLimit) -> Limit:
     return Limit(section.above, section.below, section.scope, section.role, section.readings)
 
 
+def overridden(gauge: Gauge, overrides: Sequence[Override]) -> Gauge:
+    """The gauge with the limits that people set on the page in place of those of the same scope and role."""
+    own = [override.limit for override in overrides if override.gauge == gauge.name]
+    if not own:
+        return gauge
+    places = {(limit.scope, limit.role) for limit in own}
+    kept = [limit for limit in gauge.limits if (limit.scope, limit.role) not in places]
+    return replace(gauge, limits=(*kept, *own))
+
+
 class Sampling:
     """Samples for ever; a tick that could not be stored is said and lost, the next one tries again."""
 
@@ -65,6 +84,7 @@ class Sampling:
         self._ground = ground
         self._readings = readings
         self._start = start
+        self._sources = Sources(ground)
         self._closed: asyncio.Queue[tuple[datetime, tuple[str, ...], Mapping[str, NDArray[np.float32]]]] = (
             asyncio.Queue(maxsize=1000)
         )
@@ -109,16 +129,27 @@ class Sampling:
         async with asyncio.TaskGroup() as tasks:
             tasks.create_task(sampler.run(), name="sampler")
             tasks.create_task(self._keep(), name="keeping of readings")
+            tasks.create_task(self._tell_sources(sampler), name="telling of sources")
 
     async def _until_changed(self, configuration: Configuration, hosts: tuple[Host, ...]) -> None:
         """Returns when a push or the inventory brought other gauges or hosts: sampling begins anew then."""
         ear = self._ground.bell.ear()
-        while True:
-            ear.clear()
-            await ear.wait()
-            now = await self._with_live_gauges()
-            if now.gauges != configuration.gauges or self._ground.hosts != hosts:
-                return
+        try:
+            while True:
+                ear.clear()
+                await ear.wait()
+                now = await self._with_live_gauges()
+                if now.gauges != configuration.gauges or self._ground.hosts != hosts:
+                    return
+        finally:
+            self._ground.bell.forget(ear)
+
+    async def _tell_sources(self, sampler: Sampler) -> None:
+        async def look() -> None:
+            await self._sources.look(sampler.sources())
+
+        loop = Loop("tell of sources", look, max(LOOK_SECONDS, sampler.tick), self._ground.clock)
+        await loop.run()
 
     async def _with_live_gauges(self) -> Configuration:
         """The installation's gauges and those of what is live or being pushed."""
@@ -170,6 +201,7 @@ class Judge:
     ground: Ground
     readings: Readings
     last: tuple[int, int, float] | None = None
+    _workers: ProcessPoolExecutor | None = None
 
     async def look(
         self, push: Push, rows: Sequence[HostProgress], configuration: Configuration
@@ -177,6 +209,9 @@ class Judge:
         """The verdict over the ticks closed so far; None where no tick closed since the last look."""
         if push.watch_began is None and push.state is not State.SWITCHING:
             return None
+        span = await self.readings.span(self.ground.line)
+        if span is None or (push.number, push.watch, span[1].timestamp()) == self.last:
+            return None  # history is read once a tick, not at every answer of a host
         question = await self._question(push, rows, configuration)
         if question is None:
             return None
@@ -184,7 +219,24 @@ class Judge:
         if seen == self.last:
             return None
         self.last = seen
-        return await asyncio.to_thread(judge, question)
+        return await self._judged(question)
+
+    async def _judged(self, question: Question) -> Verdict:
+        if len(question.times) * len(question.hosts) * len(question.gauges) < BIG:
+            return await asyncio.to_thread(judge, question)
+        if self._workers is None:
+            self._workers = ProcessPoolExecutor(1, mp_context=get_context("spawn"))
+        try:
+            return await asyncio.get_running_loop().run_in_executor(self._workers, judge, question)
+        except BrokenProcessPool:
+            self.last = self._workers = None  # it was killed: the same question is put again
+            raise
+
+    def close(self) -> None:
+        """Ends the worker, if there ever was one."""
+        if self._workers is not None:
+            self._workers.shutdown(wait=False, cancel_futures=True)
+            self._workers = None
 
     async def _leave_out_spoiled(self, push: Push, read: ReadSeries) -> None:
         """History must be of what was good: readings under a release that was taken back are left out.
@@ -210,7 +262,10 @@ class Judge:
         self, push: Push, rows: Sequence[HostProgress], configuration: Configuration
     ) -> Question | None:
         ground = self.ground
-        gauges = tuple(gauge_of(name, section) for name, section in configuration.gauges.items())
+        overrides = await ground.store.overrides.all(ground.line)
+        gauges = tuple(
+            overridden(gauge_of(name, section), overrides) for name, section in configuration.gauges.items()
+        )
         began = push.watch_began or push.since
         first = min((row.switched_at for row in rows if row.switched_at), default=began)
         now = ground.clock.now()

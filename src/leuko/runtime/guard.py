@@ -10,7 +10,7 @@ from datetime import datetime
 from leuko.config.model import Configuration
 from leuko.domain.fleet import Host
 from leuko.domain.order import Fence, Order, OrderKind
-from leuko.domain.push import Drifted, Origin, Push, State, advance
+from leuko.domain.push import Drifted, Push, State, advance
 from leuko.domain.release import Release
 from leuko.domain.rollout import HostProgress, HostState, again, answered, ordered
 from leuko.hosts.facts import Facts
@@ -86,7 +86,7 @@ class Guard:
             current=facts.current if facts.current_kind != "none" else "",
             running=facts.runs.strip(),
             last_seen=now,
-            clock_skew=facts.clock - now.timestamp() if facts.clock else None,
+            clock_skew=_skew(facts.clock, now),
             free_bytes=facts.free_bytes,
             facts={"current_kind": facts.current_kind, "user": facts.user},
         )
@@ -121,6 +121,15 @@ class Guard:
             and rows[host.name].state is HostState.SWITCHED
             and facts.current not in names
         ]
+        drifted += [
+            f"{host.name} runs {facts.runs.strip()[:80]} although its link is right"
+            for host, facts in found
+            if facts.reachable
+            and host.name in rows
+            and rows[host.name].state is HostState.SWITCHED
+            and facts.current in names
+            and _runs_another(facts.runs, push, names)
+        ]
         if not drifted:
             return
         known, now = await background(self._ground, push), self._ground.clock.now()
@@ -133,18 +142,20 @@ class Guard:
         self, live: Push, release: Release, configuration: Configuration, found: dict[Host, Facts]
     ) -> None:
         """Hosts that the live push left out, and new ones, get the live release once they answer."""
-        if live.origin is Origin.ROLLBACK:
-            return
         rows = {
             row.host: row for row in await self._ground.store.hosts.progress(self._ground.line, live.number)
         }
         names = {component_name(release, part.name) for part in release.components}
+        wanting: list[tuple[Host, HostProgress]] = []
         for host, facts in found.items():
             row = rows.get(host.name) or HostProgress(host.name, host.role, 0, HostState.LEFT_OUT)
-            left_out = row.state in (HostState.LEFT_OUT, HostState.RESTORED)
-            if not facts.reachable or not left_out or facts.current in names:
-                continue
-            await self._bring(live, release, configuration, host, again(row))
+            # one that was switched and now has nothing was set up anew; what others put there is theirs
+            never = row.state is not HostState.SWITCHED or facts.current_kind == "none"
+            if facts.reachable and never and facts.current not in names:
+                wanting.append((host, again(row)))
+        # each by itself: one that hangs delays no other
+        bringing = (self._bring(live, release, configuration, host, row) for host, row in wanting)
+        await asyncio.gather(*bringing)
 
     async def _bring(
         self, live: Push, release: Release, configuration: Configuration, host: Host, row: HostProgress
@@ -154,17 +165,21 @@ class Guard:
         for kind, state in ((OrderKind.STAGE, HostState.WAITING), (OrderKind.SWITCH, HostState.SWITCHING)):
             now = self._ground.clock.now()
             row = ordered(row, state, order_id(live, kind, row), now)
-            outcome = await self._fleet.perform(
-                host, orders_for(live, row, host, kind, parts, frozen, await self._fence(live, row))
-            )
+            fence = await self._fence(live, row)
+            if fence is None:
+                return  # a push began: this host is its business now
+            outcome = await self._fleet.perform(host, orders_for(live, row, host, kind, parts, frozen, fence))
             row = answered(row, kind, outcome, self._ground.clock.now())
             if not outcome.done:
                 row = replace(row, state=HostState.LEFT_OUT)
                 break
         await self._keep_row(live, row, self._ground.clock.now())
 
-    async def _fence(self, live: Push, row: HostProgress) -> Fence:
+    async def _fence(self, live: Push, row: HostProgress) -> Fence | None:
+        """None once a push runs. Its orders have later sequences: a host that had one refuses this one."""
         async with self._ground.write() as tx:
+            if not await self._ground.store.pushes.idle(tx):
+                return None
             await self._ground.store.hosts.save_progress(tx, live.number, [row])
             sequence = await tx.next_sequence()
         return Fence(self._ground.store.installation, self._ground.epoch, sequence)
@@ -209,6 +224,22 @@ class Guard:
             component=component,
             keep=tuple(sorted(names)),
         )
+
+
+def _runs_another(runs: str, push: Push, names: set[str]) -> bool:
+    """What the processes say, by the rule that a switch goes by; nothing said is nothing known."""
+    word = runs.strip()
+    if not word or any(name in word for name in names):
+        return False
+    return not any(len(part) >= 7 and push.revision.startswith(part) for part in word.split())
+
+
+def _skew(clock: int, now: datetime) -> float | None:
+    """Seconds that a host's clock is off, as far as whole seconds can tell; None where it did not say."""
+    if not clock:
+        return None
+    off = clock + 0.5 - now.timestamp()
+    return 0.0 if abs(off) < 1.5 else round(off)
 
 
 def _shown(host: KnownHost) -> tuple[object, ...]:

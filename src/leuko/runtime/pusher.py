@@ -195,7 +195,7 @@ class Pusher:
             after = await self._save(after, _progressed(list(rows.values())), changed, known)
         if push.deadline is not None and now >= push.deadline:
             after = await self._save(after, Expired(), [], known)
-        if todo(after).judge and not self._held_up():
+        if todo(after).judge:
             after = await self._judge(after, list(rows.values()), known)
         return after
 

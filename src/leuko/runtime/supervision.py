@@ -16,6 +16,7 @@ log = structlog.get_logger(__name__)
 
 LONGEST_PAUSE = 30.0
 LAG_EVERY = 0.5
+LONGEST_LAG = 1.0
 
 
 @dataclass
@@ -78,5 +79,9 @@ class LoopLag:
             self.seconds = max(0.0, time.monotonic() - began - LAG_EVERY)
             self.worst = max(self.worst, self.seconds)
             self._beats += 1
-            if self.seconds > 1.0:
+            if self.held_up():
                 log.warning("the event loop was held up", seconds=round(self.seconds, 2))
+
+    def held_up(self) -> bool:
+        """True while nothing new should be begun."""
+        return self.seconds > LONGEST_LAG
