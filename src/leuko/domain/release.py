@@ -37,3 +37,12 @@ class Release:
 def release_name(revision: str, digest: str) -> str:
     """Directory name of a component's release on a host."""
     return f"{revision[:12]}-{digest[:8]}"
+
+
+def same_release(one: str, other: str) -> bool:
+    """True where two words mean the same release: hosts may say its name or its revision, long or short."""
+    if one == other:
+        return True
+    (short, long) = sorted((one, other), key=len)
+    named = one.partition("-")[1] and other.partition("-")[1]
+    return bool(short) and not named and long.startswith(short.partition("-")[0])

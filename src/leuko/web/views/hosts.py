@@ -7,6 +7,7 @@ from datetime import datetime
 import msgspec
 
 from leuko.domain.line import Line
+from leuko.domain.release import same_release
 from leuko.store.hosts import KnownHost
 from leuko.store.store import Store
 
@@ -97,8 +98,8 @@ def _standing(host: KnownHost) -> str:
         return "quarantined"
     runs = host.running or host.current
     if host.pushed and (
-        (host.desired and runs and host.desired != runs)
-        or (host.running and host.current and host.running != host.current)
+        (host.desired and runs and not same_release(host.desired, runs))
+        or (host.running and host.current and not same_release(host.running, host.current))
     ):
         return "differs"
     return "unknown" if host.reachable is None else "ok"
