@@ -164,6 +164,9 @@ class Planner:
         return push
 
     async def _commits(self, base: str | None, head: str) -> tuple[tuple[Commit, ...], bool]:
+        if base is not None and not await self._history.has(base):
+            # adopted from another tool: nobody knows what it was made from; only the newest is surely new
+            return (await self._history.landing(head)).commits, True
         found = await self._history.commits_between(base, head)
         return found.commits, found.straight
 
