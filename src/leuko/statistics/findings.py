@@ -44,7 +44,7 @@ def _of_role(windows: Windows, row: Row, broken: Sequence[limits.Broken]) -> Fin
     evidence = float(np.exp(min(row.evidence.log, 60.0))) if not row.evidence.basis else 0.0
     return Finding(
         row.gauge.name, row.role, row.role, True, before, after, _limit(windows, row.gauge, "aggregate"),
-        _digits(evidence), decision, row.blind, said, row.gauge.unit,
+        _digits(evidence), decision, row.blind and decision is not Decision.FAIL, said, row.gauge.unit,
     )  # fmt: skip
 
 
