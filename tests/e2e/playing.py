@@ -101,38 +101,38 @@ class Playing:
         return await self.until(look, f"{revision[:8]} {' or '.join(states)}", seconds)
 
     async def put(
-        self, kind: IntentKind, *, push: Push | None = None, why: str = "why not", **arguments: Any
+        self, what: IntentKind, *, push: Push | None = None, why: str = "why not", **arguments: Any
     ) -> int:
         """Asks for something; the intent's number."""
         now = SystemClock().now()
-        intent = Intent(0, kind, "ann", why, now, now + timedelta(seconds=PATIENCE), arguments=arguments)
+        intent = Intent(0, what, "ann", why, now, now + timedelta(seconds=PATIENCE), arguments=arguments)
         if push is not None:
             intent = Intent(
-                0, kind, "ann", why, now, now + timedelta(seconds=PATIENCE), push=push.number,
+                0, what, "ann", why, now, now + timedelta(seconds=PATIENCE), push=push.number,
                 seen_state=push.state.value, seen_version=push.version, arguments=arguments,
             )  # fmt: skip
         async with self.store.write(self.line) as tx:
             return (await self.store.intents.add(tx, intent)).id
 
     async def ask(
-        self, kind: IntentKind, *, push: Push | None = None, why: str = "why not", **arguments: Any
+        self, what: IntentKind, *, push: Push | None = None, why: str = "why not", **arguments: Any
     ) -> Intent:
         """Asks for something and waits for the answer."""
-        number = await self.put(kind, push=push, why=why, **arguments)
+        number = await self.put(what, push=push, why=why, **arguments)
         answer = await self.store.intents.wait_answer(self.line, number, PATIENCE)
         assert answer is not None, await self.told()
         assert answer.state is not IntentState.WAITING, await self.told()
         return answer
 
-    async def accepted(self, kind: IntentKind, **more: Any) -> Mapping[str, Any]:
+    async def accepted(self, what: IntentKind, **more: Any) -> Mapping[str, Any]:
         """The answer of an intent that must be accepted."""
-        intent = await self.ask(kind, **more)
+        intent = await self.ask(what, **more)
         assert intent.state is IntentState.ACCEPTED, intent.answer
         return intent.answer
 
-    async def refused(self, kind: IntentKind, **more: Any) -> str:
+    async def refused(self, what: IntentKind, **more: Any) -> str:
         """Rule and way out of an intent that must be refused."""
-        intent = await self.ask(kind, **more)
+        intent = await self.ask(what, **more)
         assert intent.state is IntentState.REFUSED, intent.answer
         return " ".join(str(intent.answer.get(name, "")) for name in ("where", "rule", "way_out"))
 
@@ -313,7 +313,7 @@ class Site:
             "application": "site",
             "repository": str(self.origin),
             "poll": "500ms",
-            "tick": "250ms",
+            "tick": "500ms",
             "fleet": {
                 **fleet,
                 "root": str(self.folder / "hosts"),
