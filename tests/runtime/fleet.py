@@ -5,6 +5,7 @@ The hosts outlive the controller, as real ones do. Their faults are set per host
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 
@@ -54,17 +55,53 @@ class ModelFleet:
     unreachable: set[str] = field(default_factory=set)
     unknown_once: set[tuple[str, OrderKind]] = field(default_factory=set)
     effects: Effects = field(default_factory=Effects)
+    hangs: set[tuple[str, OrderKind]] = field(default_factory=set)
+    """Orders that go on until they are aborted or `let_go` is called."""
+    deaf: bool = False
+    """An abort does not get through."""
+    aborted: list[tuple[str, str]] = field(default_factory=list)
+    given: list[tuple[str, OrderKind]] = field(default_factory=list)
+    out: set[str] = field(default_factory=set)
+    most_out: int = 0
+    _hanging: dict[str, asyncio.Event] = field(default_factory=dict)
 
     async def perform(self, host: Host, orders: Sequence[Order]) -> Outcome:
-        outcome = Outcome(Result.DONE)
-        for order in orders:
-            outcome = self._obey(host.name, order)
-            if not outcome.done:
-                break
-        return outcome
+        moves = any(order.kind is not OrderKind.STAGE for order in orders)
+        if moves:
+            self.out.add(host.name)
+            self.most_out = max(self.most_out, len(self.out))
+        try:
+            outcome = Outcome(Result.DONE)
+            for order in orders:
+                self.given.append((host.name, order.kind))
+                if (host.name, order.kind) in self.hangs and not await self._hang(host.name):
+                    return Outcome(Result.FAILED, "it was aborted")
+                await asyncio.sleep(0)
+                outcome = self._obey(host.name, order)
+                if not outcome.done:
+                    break
+            return outcome
+        finally:
+            self.out.discard(host.name)
+
+    async def _hang(self, name: str) -> bool:
+        """False when it was aborted."""
+        count = len(self.aborted)
+        self._hanging[name] = asyncio.Event()
+        await self._hanging[name].wait()
+        return all(host != name for host, _ in self.aborted[count:])
 
     async def abort(self, host: Host, orders: Sequence[Order]) -> None:
-        """Nothing runs longer than `perform` here."""
+        self.aborted.extend((host.name, order.id) for order in orders)
+        if not self.deaf and host.name in self._hanging:
+            self._hanging[host.name].set()
+
+    def let_go(self, *hosts: str) -> None:
+        """Hosts stop hanging, and what hung goes on."""
+        for name in hosts:
+            self.hangs = {hang for hang in self.hangs if hang[0] != name}
+            if name in self._hanging:
+                self._hanging[name].set()
 
     def _obey(self, name: str, order: Order) -> Outcome:
         if name in self.unreachable:

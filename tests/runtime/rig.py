@@ -2,25 +2,29 @@
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 from datetime import timedelta
 from pathlib import Path
 
+from tests.builders import LINE, NOON, HandClock, commit, configuration, release, revision
+from tests.runtime.fleet import Effects, ModelFleet, ModelHost
+
 from leuko.config.model import Configuration
 from leuko.domain.change import Commit
+from leuko.domain.fleet import HOLD_BACK
 from leuko.domain.plan import Plan, PlannedHost
-from leuko.domain.push import Admitted, Origin, Push, State
+from leuko.domain.push import Admitted, Event, Origin, Push, State, advance
 from leuko.domain.release import Release
 from leuko.domain.rollout import HostProgress
 from leuko.domain.verdict import Decision, Verdict
 from leuko.runtime.ground import Ground
 from leuko.runtime.planning import rules_of, to_text
 from leuko.runtime.pusher import Pusher
+from leuko.runtime.saving import background, save
 from leuko.store.records import to_json
 from leuko.store.store import Store
-from tests.builders import LINE, NOON, HandClock, commit, configuration, release, revision
-from tests.runtime.fleet import Effects, ModelFleet, ModelHost
 
 
 @dataclass
@@ -91,10 +95,11 @@ class Rig:
         for name in hosts:
             self.fleet.hosts[name] = ModelHost({base.name}, base.name)
 
-    async def pending(self, new: Release, commits: tuple[Commit, ...] = ()) -> Push:
+    async def pending(self, new: Release, commits: tuple[Commit, ...] = (), *, first: bool = False) -> Push:
         async with self.store.write(LINE) as tx:
             await self.store.releases.add(tx, new)
-        return await self._keep(self.push(new, State.PENDING, release("b").name), commits or (commit("n"),))
+        base = None if first else release("b").name
+        return await self._keep(self.push(new, State.PENDING, base), commits or (commit("n"),))
 
     def push(self, what: Release, state: State, base: str | None) -> Push:
         return Push(
@@ -103,7 +108,11 @@ class Rig:
             release=what.name,
             revision=what.revision,
             base=base,
-            rules=rules_of(self.configuration, 3, held_back=self.configuration.push.hold_back is not None),
+            rules=rules_of(
+                self.configuration,
+                len(self.configuration.fleet.roles["www"].hosts),
+                held_back=self.configuration.push.hold_back is not None,
+            ),
             state=state,
             since=NOON,
             created_at=NOON,
@@ -113,7 +122,11 @@ class Rig:
 
     async def _keep(self, push: Push, commits: tuple[Commit, ...]) -> Push:
         names = [host.name for host in self.configuration.fleet.roles["www"].hosts]
-        hosts = tuple(PlannedHost(name, "www", min(index, 1)) for index, name in enumerate(names))
+        held = names[-1] if self.configuration.push.hold_back is not None else ""
+        hosts = tuple(
+            PlannedHost(name, "www", HOLD_BACK if name == held else min(index, 1))
+            for index, name in enumerate(names)
+        )
         plan = Plan(
             hosts=hosts,
             watches=(2, 2),
@@ -141,6 +154,43 @@ class Rig:
             if push.state.ended or push.state is State.HELD:
                 return push
         raise AssertionError(f"still {push.state} after {steps} steps")
+
+    async def steps(self, pusher: Pusher, number: int, *, seconds: float = 1.0) -> Push:
+        """A few steps while something hangs: answers that can come do come."""
+        for _ in range(4):
+            await pusher.step()
+            for _ in range(6):
+                await asyncio.sleep(0)
+            self.clock.move(seconds)
+        return await self.get(number)
+
+    async def get(self, number: int) -> Push:
+        push = await self.store.pushes.get(LINE, number)
+        assert push is not None
+        return push
+
+    async def until(self, pusher: Pusher, number: int, state: State, steps: int = 40) -> Push:
+        for _ in range(steps):
+            push = await self.get(number)
+            if push.state is state:
+                return push
+            await pusher.step()
+            for _ in range(6):
+                await asyncio.sleep(0)
+            self.clock.move(1)
+        raise AssertionError(f"never {state}, now {(await self.get(number)).state}")
+
+    async def want(self, number: int, event: Event) -> Push:
+        """What obeying an intent does to a push."""
+        ground = Ground(LINE, self.store, self.clock, self.state, self.configuration)
+        push = await self.get(number)
+        known = await background(ground, push)
+        async with self.store.write(LINE) as tx:
+            after = advance(push, event, self.clock.now())
+            return await save(ground, tx, push, after, known, self.clock.now())
+
+    async def states(self, number: int) -> dict[str, str]:
+        return {row.host: row.state.value for row in await self.store.hosts.progress(LINE, number)}
 
     def serving(self) -> dict[str, str]:
         return {name: host.current for name, host in self.fleet.hosts.items()}

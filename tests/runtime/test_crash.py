@@ -5,14 +5,14 @@ from __future__ import annotations
 from pathlib import Path
 
 import pytest
+from tests.builders import LINE, release
+from tests.runtime.fleet import Crash, Effects
+from tests.runtime.rig import Rig
 
 from leuko.domain.order import OrderKind
 from leuko.domain.push import State
 from leuko.domain.verdict import Decision
 from leuko.store.store import Store
-from tests.builders import LINE, release
-from tests.runtime.fleet import Crash, Effects
-from tests.runtime.rig import Rig
 
 STORIES = {
     "passes": ([], set(), State.LIVE),
@@ -84,7 +84,8 @@ async def test_a_crash_at_any_effect_changes_nothing_about_the_end(
     assert calm.state is STORIES[story][2]
     assert set(serving.values()) == {release("n" if calm.state is State.LIVE else "b").name}
     assert len(locks) == (2 if calm.state is State.ROLLED_BACK else 0)
-    assert [one.outcome for one in operations] == [operations[0].outcome] and operations[0].finished_at
+    assert [one.outcome for one in operations] == [operations[0].outcome]
+    assert operations[0].finished_at
     print(f"{story}: {effects.count} effects")
     for number in range(1 + len(story) % every, effects.count + 1, every):
         for after in (False, True):
@@ -98,4 +99,5 @@ async def test_a_crash_at_any_effect_changes_nothing_about_the_end(
             assert [(one.kind, one.severity) for one in now_locks] == [
                 (one.kind, one.severity) for one in locks
             ], where
-            assert len(now_operations) == 1 and now_operations[0].finished_at, where
+            assert len(now_operations) == 1, where
+            assert now_operations[0].finished_at, where
