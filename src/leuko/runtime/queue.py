@@ -62,7 +62,7 @@ class Queue:
         if base is None:
             await self._tell("waits", release.revision, NO_BASE)
             return None  # the first push of all is a person's decision
-        if base.release == release.name:
+        if base.revision == release.revision:
             return None  # what runs need not come again
         blocking = await ground.store.locks.blocking(ground.line)
         looked = (release.name, base.release, *(lock.id for lock in blocking))
