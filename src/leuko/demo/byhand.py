@@ -11,19 +11,19 @@ from leuko.demo.places import shop_folder
 
 FOLDER = "deployed-by-hand"
 LEFT_AT_HOME = shutil.ignore_patterns(
-    "__pycache__", "*.pyc", "tests", "leuko*.yml", "README.md", ".gitignore"
+    ".git", "__pycache__", "*.pyc", "tests", "leuko*.yml", "README.md", ".gitignore"
 )
 
 
-def deploy_by_hand(fleet: EmbeddedFleet, revision: str) -> None:
-    """Puts the tree of `examples/shop` on each host, with a `current` that Leuko did not make."""
+def deploy_by_hand(fleet: EmbeddedFleet, revision: str, source: Path | None = None) -> None:
+    """Puts the shop's tree on each host, with a `current` that Leuko did not make."""
     for host in fleet.hosts:
-        _deploy(host, revision)
+        _deploy(host, revision, source or shop_folder())
 
 
-def _deploy(host: EmbeddedHost, revision: str) -> None:
+def _deploy(host: EmbeddedHost, revision: str, source: Path) -> None:
     tree = host.home / FOLDER / "first"
-    shutil.copytree(shop_folder(), tree, ignore=LEFT_AT_HOME)
+    shutil.copytree(source, tree, ignore=LEFT_AT_HOME)
     (tree / "REVISION").write_text(revision + "\n")
     for name in ("log", "var"):
         shared = host.home / "shared" / name

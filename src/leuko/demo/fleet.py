@@ -71,11 +71,24 @@ class EmbeddedFleet:
     async def start(self) -> None:
         """Starts every host; what was started is stopped again when one cannot be."""
         try:
-            for host in self.hosts:
-                await self.start_host(host)
+            async with asyncio.TaskGroup() as tasks:
+                for host in self.hosts:
+                    tasks.create_task(self.start_host(host))
+        except BaseExceptionGroup as several:
+            await self.stop()
+            raise several.exceptions[0] from None
         except BaseException:
             await self.stop()
             raise
+
+    async def serving(self) -> None:
+        """Waits until the application of every host answers; a host whose application does not is named."""
+        deadline = time.monotonic() + _START_SECONDS
+        waiting = list(self.hosts)
+        while waiting := [host for host in waiting if not await _answers(host)]:
+            if time.monotonic() > deadline:
+                raise _not_up(waiting[0], f"its shop did not answer within {_START_SECONDS:g} s")
+            await asyncio.sleep(0.05)
 
     async def start_host(self, host: EmbeddedHost) -> None:
         """Boots one host: on the port it had, or on the next one that is free."""
@@ -166,6 +179,20 @@ async def _is_up(host: EmbeddedHost) -> bool:
     if status == errno.EADDRINUSE:
         return False
     raise _not_up(host, f"its supervisor ended with status {status}")
+
+
+async def _answers(host: EmbeddedHost) -> bool:
+    """True where the shop itself says that it is well; while it starts, its supervisor says 503."""
+    try:
+        async with asyncio.timeout(2.0):
+            reader, writer = await asyncio.open_connection("127.0.0.1", host.port)
+            try:
+                writer.write(b"GET /health HTTP/1.1\r\nHost: localhost\r\nConnection: close\r\n\r\n")
+                return b" 200 " in await reader.readline()
+            finally:
+                writer.close()
+    except (OSError, TimeoutError):
+        return False
 
 
 def _not_up(host: EmbeddedHost, rule: str) -> LeukoError:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections import Counter
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from typing import Any
 
@@ -34,6 +36,7 @@ async def report(demo: Demo) -> dict[str, Any]:
         "requests": _requests(traffic),
         "bad_push": _bad(demo, story, traffic),
         "controller_peak_memory_mb": round(demo.shop.peak_memory() / 1e6, 1),
+        "controller_cpu_seconds": round(demo.shop.cpu_seconds(), 1),
         "console": demo.shop.address,
         "repository": str(demo.repository.clone),
     }
@@ -106,7 +109,17 @@ def _requests(traffic: Facts) -> dict[str, Any]:
         "sent": sum(figures.requests for figures in hosts.values()),
         "failed": sum(figures.failures for figures in hosts.values()),
         "failed_by_host": {name: figures.failures for name, figures in sorted(hosts.items())},
+        "failed_by_release": _sums(figures.failed_by_release for figures in hosts.values()),
+        "failed_by_kind": _sums(figures.kinds for figures in hosts.values()),
+        "not_sent": traffic.unsent,
     }
+
+
+def _sums(counts: Iterable[Mapping[str, int]]) -> dict[str, int]:
+    found: Counter[str] = Counter()
+    for each in counts:
+        found.update(each)
+    return dict(sorted(found.items()))
 
 
 def _bad(demo: Demo, story: list[PushTimes], traffic: Facts) -> dict[str, Any]:
@@ -136,6 +149,16 @@ def _bad(demo: Demo, story: list[PushTimes], traffic: Facts) -> dict[str, Any]:
     }
 
 
+def _where(requests: dict[str, Any], bad: dict[str, Any]) -> str:
+    """Says so where requests failed that the bad commit does not explain."""
+    if requests["failed"] == (bad or {}).get("failed"):
+        return ""
+    hosts = ", ".join(f"{count} on {name}" for name, count in requests["failed_by_host"].items() if count)
+    kinds = ", ".join(f"{count} {kind}" for kind, count in requests["failed_by_kind"].items())
+    releases = ", ".join(f"{count} of {name}" for name, count in requests["failed_by_release"].items())
+    return f" ({hosts}; answers: {kinds}; releases: {releases}, where - is none)"
+
+
 def tell(teller: Teller, facts: dict[str, Any]) -> None:
     """The end of the demo, for people."""
     teller.heading("What happened")
@@ -155,8 +178,8 @@ def tell(teller: Teller, facts: dict[str, Any]) -> None:
         )
         teller.plain(f"  Leuko said: {bad['lock_reason']}")
     teller.plain(
-        f"  {requests['sent']} requests in all, {requests['failed']} failed. The controller held "
-        f"{facts['controller_peak_memory_mb']} MB at most. {facts['seconds']} s in all."
+        f"  {requests['sent']} requests in all, {requests['failed']} failed{_where(requests, bad)}. The "
+        f"controller held {facts['controller_peak_memory_mb']} MB at most. {facts['seconds']} s in all."
     )
     for one in facts["expectations"]:
         if not one["came_true"]:

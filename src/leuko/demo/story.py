@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import asyncio
 import socket
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncIterator, Callable, Sequence
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
 from datetime import datetime
@@ -19,7 +19,7 @@ from leuko.clock import Clock
 from leuko.demo.byhand import deploy_by_hand
 from leuko.demo.controller import ServedShop
 from leuko.demo.fleet import EmbeddedFleet
-from leuko.demo.installation import write_installation
+from leuko.demo.installation import WATCHES, write_installation
 from leuko.demo.repository import STORY, ShopRepository
 from leuko.demo.tally import Facts
 from leuko.demo.telling import Teller
@@ -28,7 +28,7 @@ from leuko.demo.traffic import Traffic
 from leuko.domain.errors import LeukoError
 from leuko.vcs.hook import LOCK_FILE, install
 
-PATIENCE = 60.0
+PATIENCE = 90.0
 """Seconds that any one thing may take before the demo says that it did not come."""
 ENDS = ("LIVE", "ROLLED_BACK", "CANCELLED", "STUCK", "HELD")
 CONSOLE = 8420
@@ -84,39 +84,43 @@ class Demo:
 
     async def commit(self, name: str, *, fixes: str = "") -> str:
         """One of the story's commits, pushed to the bare repository."""
-        at = self.clock.now()
-        revision = await self.repository.commit(name, fixes=fixes)
-        self.commits[revision] = at
+        revision = await self.repository.commit(name, fixes=fixes, push=False)
+        self.commits[revision] = self.clock.now()
         self.names.append(revision)
+        await self.repository.push()
         return revision
 
     async def ending(self, revision: str) -> PushTimes:
         """The push of a revision, once it has ended or is held."""
 
         def ended() -> PushTimes | None:
+            # the newest: one that still waits gives way to another push of the same revision
             found = [push for push in self.pushes().values() if push.revision == revision]
-            return next((push for push in found if push.state in ENDS), None)
+            return next((push for push in found[-1:] if push.state in ENDS), None)
 
         push: PushTimes = await self.until(f"the end of the push of {revision[:8]}", ended)
         return push
 
 
 @asynccontextmanager
-async def running_demo(folder: Path, clock: Clock, teller: Teller, hosts: int = 8) -> AsyncIterator[Demo]:
+async def running_demo(
+    folder: Path, clock: Clock, teller: Teller, hosts: int = 8, *, watches: tuple[int, int] = WATCHES
+) -> AsyncIterator[Demo]:
     """Sets everything up, and takes all of it down again, whatever happens in between."""
     began = clock.now()
     repository, fleet = ShopRepository(folder), EmbeddedFleet(folder / "hosts", hosts)
     first = await repository.create()
-    await asyncio.to_thread(deploy_by_hand, fleet, first)
+    await asyncio.to_thread(deploy_by_hand, fleet, first, repository.clone)
     await fleet.start()
     traffic = Traffic(fleet.addresses(), folder / "traffic")
-    configuration = write_installation(folder / "leuko", fleet, repository.origin)
+    configuration = write_installation(folder / "leuko", fleet, repository.origin, watches=watches)
     shop = ServedShop(folder / "leuko" / "state", configuration, f"127.0.0.1:{_free_port()}")
     demo = Demo(folder, clock, teller, repository, fleet, traffic, shop, began)
     follower: asyncio.Task[None] | None = None
     try:
-        traffic.start()
         await install(repository.origin, repository.origin / LOCK_FILE, "main")
+        await fleet.serving()  # a customer who comes before the shop opens has nothing to do with Leuko
+        traffic.start()
         await shop.start()
         follower = asyncio.create_task(demo.follow())
         yield demo
@@ -129,23 +133,30 @@ async def running_demo(folder: Path, clock: Clock, teller: Teller, hosts: int = 
         await fleet.stop()
 
 
-async def play(demo: Demo) -> None:
-    """The three acts."""
-    teller = demo.teller
-    teller.heading("Set-up: eight hosts run a shop that was put there by hand; Leuko takes over what runs")
+async def begin(demo: Demo) -> None:
+    """Leuko takes over what runs, and watches it for a while."""
+    hosts = len(demo.fleet.hosts)
+    demo.teller.heading(
+        f"Set-up: {hosts} hosts run a shop that was put there by hand; Leuko takes over what runs"
+    )
     adopted = await demo.shop.intend("adopt", why="the demo begins")
-    teller.line(demo.clock.now(), f"adopted as the base: release {adopted.get('release')}")
+    demo.teller.line(demo.clock.now(), f"adopted as the base: release {adopted.get('release')}")
     await demo.until("the first verified change", lambda: _passed(demo))
     await _gather_history(demo)
-    teller.heading("1. A good commit goes live, with nobody's help")
-    await demo.ending(await demo.commit(STORY[0]))
-    teller.heading("2. Another commit: its tests pass")
-    bad = await demo.ending(await demo.commit(STORY[1]))
-    lock = ""
+
+
+async def play(demo: Demo, story: Sequence[str] = STORY) -> None:
+    """The three acts; the third is the answer to the second, and is left out where that has no such end."""
+    good, other, fix = story
+    await begin(demo)
+    demo.teller.heading("1. A good commit goes live, with nobody's help")
+    await demo.ending(await demo.commit(good))
+    demo.teller.heading("2. Another commit: its tests pass")
+    bad = await demo.ending(await demo.commit(other))
     if bad.state == "ROLLED_BACK":
         lock = await demo.until("the commit lock", lambda: _lock(demo, bad.number))
-    teller.heading("3. The fix: let through the lock because it says that it is one")
-    await demo.ending(await demo.commit(STORY[2], fixes=lock))
+        demo.teller.heading("3. The fix: let through the lock because it says that it is one")
+        await demo.ending(await demo.commit(fix, fixes=lock))
     await asyncio.sleep(1.1)  # the traffic writes its facts once a second: the last ones belong to the story
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import sys
 from collections.abc import Mapping
 from datetime import datetime
@@ -17,8 +18,10 @@ class Teller:
         self._began = began
         self._stream = stream or sys.stderr
         self._quiet = quiet
-        self._colour = self._stream.isatty()
+        self._live = self._stream.isatty() and os.environ.get("TERM") != "dumb"
+        self._colour = self._live and not os.environ.get("NO_COLOR")
         self._open = False
+        self._switched: dict[int, list[str]] = {}
 
     def heading(self, text: str) -> None:
         """Of an act."""
@@ -51,6 +54,9 @@ class Teller:
                 self.line(at, f"{data['kind']} {data['step']}: {data['state']} in {seconds:.1f} s", tone)
             case "release":
                 self.line(at, f"release {data['release']} built once, {data['bytes'] / 1000:.0f} KB")
+            case "host" if data.get("state") in {"switched", "restored"}:
+                hosts = self._switched.setdefault(int(data.get("push", 0)), [])
+                hosts.append(str(data["host"]))
             case "push" if "from" in data:
                 self._push(at, data)
             case "watch":
@@ -71,17 +77,23 @@ class Teller:
             case "SWITCHING":
                 self.line(at, f"push {data['push']}: switching on {which}")
             case "WATCHING":
-                self.line(at, f"push {data['push']}: watching {which}")
+                self.line(at, f"push {data['push']}: watching {which}: {self._taken(data)}")
             case "ROLLING_BACK":
                 self.line(at, f"push {data['push']}: ROLLING BACK: {data['reason']}", "bad")
+                self._taken(data)
             case "ROLLED_BACK":
-                self.line(at, f"push {data['push']}: ROLLED BACK", "bad")
+                self.line(at, f"push {data['push']}: ROLLED BACK on {self._taken(data)}", "bad")
             case "HELD":
                 self.line(at, f"push {data['push']}: HELD: {data['reason']}", "bad")
             case "LIVE":
                 self.line(at, f"push {data['push']}: LIVE on every host", "good")
             case other:
                 self.line(at, f"push {data['push']}: {other} {data['reason']}")
+
+    def _taken(self, data: Mapping[str, Any]) -> str:
+        """The hosts that changed since it was asked last."""
+        hosts = sorted(set(self._switched.pop(int(data["push"]), [])))
+        return ", ".join(hosts) or "no host"
 
     def _watch(self, at: datetime, data: Mapping[str, Any]) -> None:
         text = f"{data['ticks']} of {data['wanted']} ticks: {data['sentence']}"
@@ -92,8 +104,8 @@ class Teller:
 
     def progress(self, text: str) -> None:
         """A line that the next one takes the place of; only on a terminal."""
-        if self._colour and not self._quiet:
-            self._stream.write(f"\r{_DIM}         {text[:100]:<100}{_PLAIN}")
+        if self._live and not self._quiet:
+            self._stream.write("\r" + self._in(_DIM, f"{'':9}{text[:100]:<100}"))
             self._stream.flush()
             self._open = True
 
