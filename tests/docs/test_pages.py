@@ -101,6 +101,8 @@ def _untouched_types():
 def test_every_command_that_is_shown_exists():
     wrong, seen = [], 0
     for page, line in said_commands():
+        if "[OPTIONS]" in line:
+            continue  # a line of usage, in a page that is made from the commands themselves
         seen += 1
         try:
             parsed(line)
