@@ -19,7 +19,10 @@ INSTALL = {
 @click.command(
     "completion",
     cls=Command,
-    examples=[(command.partition("  ")[0], f"{shell}") for shell, command in INSTALL.items()],
+    examples=[
+        ("leuko completion bash", "its first line says how to install it"),
+        ("leuko completion fish > ~/.config/fish/completions/leuko.fish", "installed, for fish"),
+    ],
 )
 @click.argument("shell", type=click.Choice(list(INSTALL)))
 @with_output

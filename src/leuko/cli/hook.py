@@ -55,7 +55,7 @@ def install(scene: Scene, repository: Path | None) -> int:
 @_repository
 @with_files
 def remove(scene: Scene, repository: Path | None) -> int:
-    """Take the hooks out again, and put back those that were there before."""
+    """Take the hooks out again, and put back those before them."""
     import asyncio
 
     from leuko.cli.show import print_json

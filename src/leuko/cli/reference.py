@@ -73,7 +73,9 @@ def _command(path: str, command: click.Command) -> Iterator[str]:
     paragraphs = (command.help or "").strip().split("\n\n")
     for paragraph in paragraphs:
         yield f"{' '.join(paragraph.split())}\n"
-    rows = [record for one in command.get_params(context) if (record := one.get_help_record(context))]
+    rows = [
+        record for one in command.params if (record := one.get_help_record(context))
+    ]  # --help is not in it
     yield "| option | |\n| --- | --- |"
     for names, text in rows:
         yield f"| `{_cell(names)}` | {_cell(text)} |"
