@@ -279,7 +279,7 @@ class Site:
             "application": "site",
             "repository": ".",
             "verify": {"tests": {"all": "test -f version"}},
-            "fleet": {"hooks": {"reload": RELOAD, "timeout": "20s"}},
+            "fleet": {"hooks": {"reload": RELOAD, "timeout": "5m"}},
             "gauges": {
                 "errors": {
                     "kind": "count",

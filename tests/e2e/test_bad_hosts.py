@@ -36,7 +36,7 @@ def back(server: SshHost, how: str) -> None:
 
 
 @pytest.mark.needs("sshd")
-@pytest.mark.parametrize("how", ["refuses", "hangs"])
+@pytest.mark.parametrize("how", ["refuses", pytest.param("hangs", marks=pytest.mark.slow)])
 async def test_a_host_that_is_away_is_left_out_and_converges(remote, servers, how):
     async with remote.play(push=ONE_MAY_BE_AWAY) as line:
         before = remote.current(LAST)
