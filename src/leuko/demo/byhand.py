@@ -25,6 +25,7 @@ def _deploy(host: EmbeddedHost, revision: str, source: Path) -> None:
     tree = host.home / FOLDER / "first"
     shutil.copytree(source, tree, ignore=LEFT_AT_HOME)
     (tree / "REVISION").write_text(revision + "\n")
+    shutil.copystat(source / "README.md", tree / "REVISION")  # its time is part of what is compared
     for name in ("log", "var"):
         shared = host.home / "shared" / name
         shared.mkdir(parents=True, exist_ok=True)
