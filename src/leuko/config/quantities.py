@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from math import ceil
 from typing import Annotated, Any
 
 from pydantic import BeforeValidator, WithJsonSchema
@@ -79,7 +80,7 @@ def parse_ticks(value: Any) -> int | float:
 
 def ticks(value: int | float, tick: float) -> int:  # noqa: PYI041 - an int is ticks, a float seconds
     """How many ticks of `tick` seconds: a duration is rounded up."""
-    return value if isinstance(value, int) else max(1, -int(-value // tick))
+    return value if isinstance(value, int) else max(1, ceil(value / tick - 1e-9))
 
 
 def _shown(value: object) -> str:
