@@ -5,9 +5,9 @@ from __future__ import annotations
 from dataclasses import replace
 
 import pytest
+from tests.builders import NOON, commit, revision
 
 from leuko.domain.lock import Lock, LockKind, Severity, blocked, lifted_by
-from tests.builders import NOON, commit, revision
 
 PUSH_LOCK = Lock("L1", LockKind.PUSH, Severity.HARD, "leuko", "bad", NOON, push=3, blocks=(revision("b"),))
 COMMIT_LOCK = replace(PUSH_LOCK, id="L2", kind=LockKind.COMMIT)

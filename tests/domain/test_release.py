@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 import pytest
+from tests.builders import revision
 
 from leuko.domain.release import release_name, same_release
-from tests.builders import revision
 
 NAME = release_name(revision("a"), "0123456789abcdef")
 
