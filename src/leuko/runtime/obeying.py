@@ -249,7 +249,7 @@ class Obeying:
         return {"push": push.number, "state": push.state.value}
 
     async def _verify_first(self, revision: str) -> Answer:
-        """The push follows by itself once it is green: `followed_up` finds this answer."""
+        """The push follows by itself once it is green: `to_follow_up` finds this answer."""
         build = await self.ground.store.builds.of_revision(self.ground.line, revision)
         if build is not None and build.state.ended:
             if build.state.value != "broken":
