@@ -36,6 +36,17 @@ class Commands(click.Group):
             with formatter.section(name):
                 formatter.write_dl([(command.name or "", _brief(command)) for command in commands])
 
+    def invoke(self, ctx: click.Context) -> Any:
+        """Runs the command; here and not further out, since click would end with 1 where a pipe broke."""
+        try:
+            result = super().invoke(ctx)
+            sys.stdout.flush()
+        except BrokenPipeError:
+            # what Python would flush at its end goes nowhere instead of into a second error
+            os.dup2(os.open(os.devnull, os.O_WRONLY), 1)
+            return BROKEN_PIPE
+        return result
+
     def main(
         self,
         args: Sequence[str] | None = None,
@@ -57,7 +68,6 @@ class Commands(click.Group):
             code = super().main(
                 args, name, complete_var, standalone_mode=False, windows_expand_args=expand, **extra
             )
-            sys.stdout.flush()
         except LeukoError as error:
             return _told(error, as_json=as_json)
         except click.ClickException as error:
@@ -65,10 +75,6 @@ class Commands(click.Group):
         except (KeyboardInterrupt, click.exceptions.Abort):
             _say("interrupted")
             return INTERRUPTED
-        except BrokenPipeError:
-            # what Python would flush at its end goes nowhere instead of into a second error
-            os.dup2(os.open(os.devnull, os.O_WRONLY), 1)
-            return BROKEN_PIPE
         except Exception as error:  # noqa: BLE001 - a fault of ours: told in a line, whole with LEUKO_DEBUG=1
             return _bug(error, as_json=as_json)
         return code if isinstance(code, int) else 0
