@@ -11,6 +11,7 @@ from tests.web import builders as b
 from leuko.domain.errors import Refused
 from leuko.domain.intent import IntentKind, IntentState
 from leuko.domain.push import Promote, advance
+from leuko.store.changes import ChangeState
 from leuko.store.store import Store
 from leuko.web.app import create_app
 from leuko.web.serving import Serving
@@ -227,6 +228,46 @@ async def test_the_nearest_argument_is_named(served):
     body = {"kind": "push", "arguments": {"frist": True}}
     answer = await served.client.post(f"{served.api}/intents", json=body, headers=served.bearer)
     assert "did you mean first?" in answer.json()["error"]["rule"]
+
+
+async def test_a_push_may_bring_every_argument_that_the_command_line_has(served):
+    arguments = {
+        "revision": "abc",
+        "first": True,
+        "override_blocks": "why",
+        "override_window": True,
+        "approve": True,
+    }
+    for kind, named in (("push", "revision"), ("hotfix", "commit")):
+        given = {named if name == "revision" else name: value for name, value in arguments.items()}
+        body = {"kind": kind, "arguments": given}
+        answer = await served.client.post(f"{served.api}/intents?wait=0", json=body, headers=served.bearer)
+        assert answer.status_code == 202, answer.text
+        (intent, *_) = await served.store.intents.recent(b.LINE)
+        assert (intent.kind, dict(intent.arguments)) == (kind, given)
+
+
+# -- what the queue told of what waits ------------------------------------------------------------------
+
+
+async def test_why_reads_the_reasons_that_the_queue_told(served):
+    store = served.store
+    for lock in await store.locks.held(b.LINE, None, b.START):
+        async with store.write(b.LINE) as tx:
+            await store.locks.release(tx, lock.id, "amara", "mended", b.START)
+    await b.add_change(store, "d", "Next", ChangeState.GREEN, b.START)
+    for kind in ("waits", "blocked", "refused"):
+        async with store.write(b.LINE) as tx:
+            tx.event(f"push.{kind}", b.revision("d"), {"reason": f"it was told: {kind}"}, b.START)
+        said = (await served.client.get(f"{served.api}/why")).json()["sentences"]
+        assert any(f"is green and waits: it was told: {kind}." in one for one in said), said
+    push = await b.create_push(store, "d", "Next", b.START, None)
+    async with store.write(b.LINE) as tx:
+        tx.event("push.waits", push.name, {"reason": "the window opens at 9"}, b.START)
+    said = (await served.client.get(f"{served.api}/why")).json()["sentences"]
+    assert any(
+        f"Push {push.number} of dddddddd" in one and "the window opens at 9." in one for one in said
+    ), said
 
 
 # -- other processes ------------------------------------------------------------------------------------

@@ -36,6 +36,7 @@ def run(
     environment: str | None = None,
     database: str = "",
     listen: str = LISTEN,
+    names: Sequence[str] = (),
     detach: bool = False,
     stop: bool = False,
 ) -> int:
@@ -43,9 +44,13 @@ def run(
     if stop:
         return stop_running(state)
     if detach:
-        return start_detached(files, state=state, environment=environment, database=database, listen=listen)
+        return start_detached(
+            files, state=state, environment=environment, database=database, listen=listen, names=names
+        )
     configure_log()
-    return asyncio.run(_serve(files, state=state, environment=environment, database=database, listen=listen))
+    return asyncio.run(
+        _serve(files, state=state, environment=environment, database=database, listen=listen, names=names)
+    )
 
 
 def read_token(state: Path) -> str:
@@ -78,7 +83,13 @@ def configure_log() -> None:
 
 
 async def _serve(
-    files: Sequence[Path], *, state: Path, environment: str | None, database: str, listen: str
+    files: Sequence[Path],
+    *,
+    state: Path,
+    environment: str | None,
+    database: str,
+    listen: str,
+    names: Sequence[str],
 ) -> int:
     from leuko.cli.installation import installation, make_state
     from leuko.runtime.supervision import LoopLag
@@ -94,12 +105,18 @@ async def _serve(
     async with installation(
         files, folder, environment=environment, database=database, address=address, held_up=lag.held_up
     ) as made:
-        await _until(ending, made, folder, host, port, lag)
+        await _until(ending, made, folder, host, port, lag, names)
     return 0
 
 
 async def _until(
-    ending: asyncio.Event, made: Installation, folder: Path, host: str, port: int, lag: LoopLag
+    ending: asyncio.Event,
+    made: Installation,
+    folder: Path,
+    host: str,
+    port: int,
+    lag: LoopLag,
+    names: Sequence[str],
 ) -> None:
     """Everything runs until `ending`; a part that ends by itself ends the rest, with its error."""
     from leuko.cli.installation import SOCKET
@@ -107,7 +124,14 @@ async def _until(
     from leuko.web.serving import Serving
 
     registry = own_figures(lag)
-    app = create_app(made.store, made.clock, token=read_token(folder), state=folder, registry=registry)
+    app = create_app(
+        made.store,
+        made.clock,
+        token=read_token(folder),
+        state=folder,
+        registry=registry,
+        names=frozenset(names),
+    )
     serving = await Serving.start(app, host=host, port=port, path=folder / SOCKET)
     _announce(made, f"http://{serving.host}:{serving.port}", folder)
     tasks = {
@@ -169,6 +193,7 @@ def start_detached(
     environment: str | None = None,
     database: str = "",
     listen: str = LISTEN,
+    names: Sequence[str] = (),
 ) -> int:
     """Starts `leuko serve` in a session of its own; returns when it answers, or raises with the reason."""
     from leuko.cli.installation import SOCKET, make_state
@@ -178,6 +203,7 @@ def start_detached(
     argv += [part for path in files for part in ("--config", str(path))]
     argv += ["--environment", environment] if environment else []
     argv += ["--database", database] if database else []
+    argv += [part for name in names for part in ("--name", name)]
     (folder / SOCKET).unlink(missing_ok=True)
     with (folder / LOG).open("ab") as log:
         process = subprocess.Popen(

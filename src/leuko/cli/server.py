@@ -17,6 +17,7 @@ from leuko.cli.scene import CONFIGURATION, STATE, STATE_OPTION, Scene, with_outp
         ("leuko serve", "in the foreground, until Ctrl-C"),
         ("leuko serve --detach", "in the background; its log is serve.log in the state directory"),
         ("leuko serve -c shop.yml -c chat.yml --state /var/lib/leuko", "several lines, one controller"),
+        ("leuko serve --name leuko.example.org", "behind a proxy that passes this name on"),
         ("leuko serve --stop", "end it; what runs goes on when it starts again"),
     ],
 )
@@ -44,6 +45,13 @@ from leuko.cli.scene import CONFIGURATION, STATE, STATE_OPTION, Scene, with_outp
     show_default=True,
     help="Console and API; port 0 takes any that is free.",
 )
+@click.option(
+    "--name",
+    "names",
+    metavar="HOST",
+    multiple=True,
+    help="Host name that browsers reach it by, besides localhost and addresses; repeatable.",
+)
 @click.option("--detach", is_flag=True, help="Return once it answers, leaving it in the background.")
 @click.option("--stop", is_flag=True, help="End the one that runs.")
 @with_output
@@ -52,6 +60,7 @@ def serve(
     files: tuple[Path, ...],
     database: str,
     listen: str,
+    names: tuple[str, ...],
     detach: bool,
     stop: bool,
 ) -> int:
@@ -75,6 +84,7 @@ def serve(
         environment=scene.environment,
         database=database,
         listen=listen,
+        names=names,
         detach=detach,
         stop=stop,
     )
