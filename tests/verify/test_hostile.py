@@ -385,5 +385,8 @@ def test_what_check_says(separate):
     assert warnings(separate.name) == ()
     assert "useradd" in warnings("no-such-user-here")[0]
     assert "root itself" in warnings("root")[0]
-    assert workspace(separate, Path("/state")) == separate.home / "builds"
+    mine = workspace(separate, Path("/state"), "shop/production")
+    assert mine.parent == separate.home / "builds"
+    assert mine != workspace(separate, Path("/state"), "shop/preview")
+    assert mine != workspace(separate, Path("/other"), "shop/production")
     assert find("no-such-user-here") is None

@@ -106,7 +106,7 @@ class Controller:
         return LocalVerifier(
             check_out,
             account,
-            workspace(account, state),
+            workspace(account, state, str(self.ground.line)),
             state,
             hidden=(state, *self._doors.hidden),
             mask=self.ground.secrets.mask,

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import hashlib
 import os
 import pwd
 import shutil
@@ -121,9 +122,15 @@ async def create(name: str, home: Path | None = None) -> Account:
     return found
 
 
-def workspace(account: Account, state: Path) -> Path:
-    """Where builds live: for a separate account not in the state directory, which it cannot enter."""
-    return account.home / "builds" if account.separate else state / "builds"
+def workspace(account: Account, state: Path, line: str) -> Path:
+    """Where a line's builds live: for a separate account not in the state directory, which it cannot enter.
+
+    Each line of each installation has a folder of its own: whoever starts clears away what died in his.
+    """
+    if not account.separate:
+        return state / "workspaces" / line.replace("/", "-")
+    whose = hashlib.sha256(f"{state}\0{line}".encode()).hexdigest()[:12]
+    return account.home / "builds" / whose
 
 
 def build_environment(

@@ -21,6 +21,8 @@ CheckOut = Callable[[str, Path], Awaitable[Sequence[str]]]
 """Writes a revision's tree into a folder; hands back warnings (submodules and the like)."""
 
 _NOT_FOUND = (126, 127)
+_LINES_OWN = re.compile(r"[0-9a-f]{12}")
+"""Name of a folder of builds, as `account.workspace` gives it."""
 _LOST = "something killed the process that held the build together"
 
 
@@ -212,15 +214,23 @@ class LocalVerifier:
             await asyncio.to_thread(Workshop(place, self._account).remove)
         return len(left)
 
+    def _others_build(self) -> bool:
+        """True while another line or installation has builds of the same account here."""
+        if not self._account.separate:
+            return False
+        neighbours = (place for place in self._folder.parent.iterdir() if place != self._folder)
+        return any(_LINES_OWN.fullmatch(place.name) and any(place.iterdir()) for place in neighbours)
+
     async def _move_in(
         self, build: str, revision: str, facts: Mapping[str, str]
     ) -> tuple[_Room, tuple[str, ...]]:
         workshop = await asyncio.to_thread(make, self._folder, _slug(build), self._account)
         self._active.add(workshop.folder)
         hidden = (self._folder, *self._hidden)
+        others = self._others_build
         enclosure = Enclosure(
             self._account, workshop.folder, hidden, self._limits,
-            namespaces=self._namespaces, alone=lambda: self._active <= {workshop.folder},
+            namespaces=self._namespaces, alone=lambda: self._active <= {workshop.folder} and not others(),
         )  # fmt: skip
         room = _Room(build, workshop, enclosure, {}, self._active)
         try:
