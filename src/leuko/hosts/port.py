@@ -1,4 +1,4 @@
-"""The port to a host: a connection on which programs are started. Real ssh, system ssh and local obey it alike."""
+"""The port to a host: a connection on which programs are started, by ssh or on this machine."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from typing import Protocol
 from leuko.domain.errors import LeukoError
 
 
-class Unreachable(LeukoError):
+class Unreachable(LeukoError):  # noqa: N818 - a state of the host, not a fault of the code
     """The host could not be asked, or the connection went away. What was under way is *unknown*."""
 
     exit_code = 6

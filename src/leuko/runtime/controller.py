@@ -88,9 +88,17 @@ class Controller:
         self.watcher = Watcher(ground, self.mirror, self.mirror.history)
         self.gatehouse = Gatehouse(ground, lock_file_of(configuration.repository))
         self._look_at_branch = asyncio.Event()
+        self._looking = asyncio.Lock()
         adopting = Adopting(ground, self.fleet, self.mirror.history)
         self.obeying = Obeying(
-            ground, self.queue, self.planner, self.builder, self.mirror, adopting, self._look_at_branch.set
+            ground,
+            self.queue,
+            self.planner,
+            self.builder,
+            self.mirror,
+            adopting,
+            self._look_at_branch.set,
+            self._look_once,
         )
         self.messenger = Messenger(ground, doors.notifiers, doors.address)
         self.loops = self._loops()
@@ -221,7 +229,11 @@ class Controller:
     # -- the loops --------------------------------------------------------------------------------------
 
     async def _watch(self) -> None:
-        await self.watcher.step()
+        await self._look_once()
+
+    async def _look_once(self) -> None:
+        async with self._looking:
+            await self.watcher.step()
 
     async def _listen(self) -> None:
         if self.gatehouse.poked():

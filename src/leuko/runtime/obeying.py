@@ -65,6 +65,8 @@ class Obeying:
     mirror: Mirror
     adopt: Callable[[Intent], Awaitable[Answer]]
     poke: Callable[[], None]
+    look: Callable[[], Awaitable[object]]
+    """Looks at the branch now."""
 
     def __post_init__(self) -> None:
         self._slow: dict[int, asyncio.Task[None]] = {}
@@ -234,7 +236,11 @@ class Obeying:
     # -- new pushes -------------------------------------------------------------------------------------
 
     async def _push(self, intent: Intent) -> Answer:
-        revision = await self._revision(str(intent.arguments.get("revision", "")))
+        named = str(intent.arguments.get("revision", ""))
+        if not named:
+            await self.look()  # whoever pushed to the branch a moment ago means that
+        revision = await self._revision(named)
+        await self._refuse_live(revision, named=bool(named))
         release = await self.ground.store.releases.get(self.ground.line, revision)
         if release is None:
             return await self._verify_first(revision)
@@ -247,6 +253,17 @@ class Obeying:
             overrides=overrides_of(intent),
         )
         return {"push": push.number, "state": push.state.value}
+
+    async def _refuse_live(self, revision: str, *, named: bool) -> None:
+        """Pushing what runs by mistake would look like a success of something else."""
+        live = await self.ground.store.pushes.live(self.ground.line)
+        if live is not None and live.revision == revision and not named:
+            raise Refused(
+                f"the newest change, {revision[:12]}, is live already (push {live.number})",
+                where=str(self.ground.line),
+                way_out="name a revision to push another one, or this one again",
+                code="P016",
+            )
 
     async def _verify_first(self, revision: str) -> Answer:
         """The push follows by itself once it is green: `to_follow_up` finds this answer."""
