@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import json
 import os
 import signal
@@ -18,6 +19,7 @@ from tests.web.builders import (
     START,
     TOKEN,
     Story,
+    bad_verdict,
     create_push,
     good_verdict,
     judge,
@@ -276,6 +278,53 @@ async def again(room: Room) -> None:
     room.serving = await Serving.start(app, port=0, path=state / "leuko.sock")
 
 
+def test_an_answer_that_is_cut_off_is_asked_for_again(room: Room) -> None:
+    push = room.do(create_push(room.store, "d", "Next", START, None))
+    line = Cutting(room)
+    server = room.do(asyncio.start_server(line.carry, "127.0.0.1", 0))
+    port = server.sockets[0].getsockname()[1]
+    program = following(
+        room, "status", "--follow", "--url", f"http://127.0.0.1:{port}", "--line", "shop/production"
+    )
+    line.cuts = True
+    watched = room.do(to_watching(room.store, push, START))
+    assert line.cut.wait(20)
+    line.cuts = False
+    room.do(judge(room.store, watched, bad_verdict(), START + MINUTE))
+    until_it_says(program, "goes back")
+    program.send_signal(signal.SIGINT)
+    _, err = program.communicate(timeout=30)
+    assert program.returncode == 130, err
+    room.loop.call_soon_threadsafe(server.close)
+
+
+class Cutting:
+    """A way to the server that breaks, while it `cuts`, where somebody asks for a push."""
+
+    def __init__(self, room: Room) -> None:
+        self._path = room.folder / ".leuko/leuko.sock"
+        self.cuts = False
+        self.cut = threading.Event()
+
+    async def carry(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        back, forth = await asyncio.open_unix_connection(str(self._path))
+        answers = asyncio.create_task(_pass_on(back, writer))
+        while asked := await reader.read(65536):
+            if self.cuts and b"/pushes/" in asked:
+                self.cut.set()
+                break
+            forth.write(asked)
+        forth.close()
+        answers.cancel()
+        writer.close()
+
+
+async def _pass_on(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+    while answered := await reader.read(65536):
+        writer.write(answered)
+    writer.close()
+
+
 def following(room: Room, *args: str) -> subprocess.Popen[str]:
     """Started, and known to follow: its stream is among the server's clients."""
     program = subprocess.Popen(
@@ -292,8 +341,6 @@ def following(room: Room, *args: str) -> subprocess.Popen[str]:
 
 
 async def a_client(room: Room, program: subprocess.Popen[str]) -> None:
-    import asyncio
-
     feeds = room.serving._site.feeds
     async with asyncio.timeout(20):
         while not feeds.clients:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Iterator
+from contextlib import suppress
 from typing import Any
 
 import click
@@ -85,12 +86,18 @@ def _to_the_end(desk: Desk, story: Story, after: int, narrator: Narrator) -> Non
         _ask(desk, story, f"build {story.build['id']}")
     narrator.tell(story)
     stream = events(desk, after, narrator)
+    wanted: list[str] = []
     while not story.over:
         event = next(stream)
-        if event is None:
-            _look_again(desk, story)
-        else:
-            _ask(desk, story, story.take_event(event))
+        if event is not None and (what := story.take_event(event)) and what not in wanted:
+            wanted.append(what)
+        # a controller that went away in between is waited for by the stream; what was wanted is kept
+        with suppress(NoController):
+            if event is None:
+                _look_again(desk, story)
+            while wanted:
+                _ask(desk, story, wanted[0])
+                wanted.pop(0)
         narrator.tell(story)
 
 
