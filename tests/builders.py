@@ -21,7 +21,7 @@ def revision(letter: str) -> str:
 
 
 def commit(letter: str, message: str = "Change something", author: str = "Ann Author") -> Commit:
-    return Commit(revision(letter), author, f"{author.split()[0].lower()}@example.org", NOON, message)
+    return Commit(revision(letter), author, f"{author.partition(' ')[0].lower()}@example.org", NOON, message)
 
 
 def change(letter: str, *commits: Commit, parent: str | None = None) -> Change:

@@ -6,7 +6,6 @@ import os
 import re
 import shutil
 from collections import Counter
-from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
@@ -55,8 +54,7 @@ def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter) -> None:
 
 
 @pytest.fixture(autouse=True)
-def _no_outside_settings(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
+def _no_outside_settings(monkeypatch: pytest.MonkeyPatch) -> None:
     """A developer's own environment must not steer a test."""
     for name in [name for name in os.environ if name.startswith("LEUKO_")]:
         monkeypatch.delenv(name)
-    yield

@@ -1,4 +1,4 @@
-"""Draws docs/reference/push-states.md from the push's own state table: `tools/diagram.py [--check]`."""  # noqa: INP001 - a script
+"""Draws docs/reference/push-states.md from the push's own state table: `tools/diagram.py [--check]`."""
 
 from __future__ import annotations
 

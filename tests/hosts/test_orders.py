@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import subprocess
+
 import pytest
 
 from leuko.domain.errors import LeukoError
@@ -102,3 +104,22 @@ def test_a_variable_that_no_shell_could_hold(name):
     order = Order("o", OrderKind.SWITCH, Fence("h", 1, 1), "app", variables={name: "x"})
     with pytest.raises(LeukoError):
         header(order, REACH, token="t")
+
+
+def test_the_digest_of_what_was_adopted_leaves_times_out(tmp_path):
+    """Hosts that others deployed to have the same files with other times: still one release."""
+    from leuko.hosts.orders import program_text
+
+    body = program_text()
+    function = body[body.index("timeless_digest()") :].split("\n}\n", 1)[0] + "\n}\n"
+    digests = []
+    for index, (when, size) in enumerate([(1700000000, 5), (1800000000, 5), (1700000000, 6)]):
+        manifest = tmp_path / str(index)
+        manifest.write_bytes(b"d 755 bin\0" + b"f 644 %d %d %s bin/app 1 2\0" % (size, when, b"ab" * 32))
+        done = subprocess.run(
+            ["sh", "-c", function + 'timeless_digest "$1"', "sh", str(manifest)],
+            capture_output=True,
+            check=True,
+        )
+        digests.append(done.stdout)
+    assert digests[0] == digests[1] != digests[2]

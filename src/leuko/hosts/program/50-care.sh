@@ -172,7 +172,7 @@ order_adopt() { # makes what runs now the first base, and this installation the 
   [ -z "$trouble" ] || finish failed "what runs could not be copied: $trouble"
   manifest_of_tree
   #@ adopted-copy
-  found_sum=$(sha256sum <"$work/manifest")
+  found_sum=$(timeless_digest "$work/manifest")
   short=$(printf %.8s "$found_sum")
   name=$(adopted_revision)-$short
   : >"$work/links"
@@ -201,8 +201,12 @@ order_adopt() { # makes what runs now the first base, and this installation the 
 
 finish_adopt() {
   fact release "${1##*/}"
-  fact digest "$(sha256sum <".leuko/manifests/${1##*/}/manifest" | cut -c 1-64)"
+  fact digest "$(timeless_digest ".leuko/manifests/${1##*/}/manifest")"
   finish done "what ran is now the release ${1##*/}"
+}
+
+timeless_digest() { # hosts that others deployed to have the same files with other times
+  sed -z 's/^\(f [0-7]* [0-9]*\) [0-9]* /\1 0 /' <"$1" | sha256sum | cut -c 1-64
 }
 
 adopted_revision() { # from REVISION, where Capistrano and others write it
