@@ -25,6 +25,10 @@ def test_detached_it_goes_by_the_names_it_was_given_and_stops(tmp_path: Path) ->
         refused = httpx2.get(health, headers={"Host": "evil.example"})
         assert refused.status_code == 421
         assert "leuko serve --name" in refused.json()["error"]["way_out"]
+        twice = leuko(tmp_path, "serve", "--detach", "--listen", "127.0.0.1:0")
+        assert (twice.code, "serves here already" in twice.err) == (1, True)
+        assert httpx2.get(health).status_code == 200
+        assert leuko(tmp_path, "hosts").err == ""
     finally:
         stopped = leuko(tmp_path, "serve", "--stop")
     assert (stopped.code, "no controller runs here now" in stopped.out + stopped.err) == (0, True)

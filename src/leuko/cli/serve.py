@@ -27,6 +27,7 @@ LISTEN = "127.0.0.1:8420"
 STARTING_SECONDS = 30.0
 STOPPING_SECONDS = 20.0
 LOG = "serve.log"
+ADDRESS = "address"
 
 
 def run(
@@ -165,7 +166,7 @@ def own_figures(lag: LoopLag) -> CollectorRegistry:
 
 def _announce(made: Installation, address: str, folder: Path) -> None:
     lines = ", ".join(str(controller.ground.line) for controller in made.controllers)
-    (folder / "address").write_text(address + "\n")
+    (folder / ADDRESS).write_text(address + "\n")
     sys.stderr.write(
         f"serving {lines}\nconsole  {address}\nstate    {folder}\n"
         f"token    in {folder / 'token'} (the console's buttons ask for it)\n"
@@ -199,19 +200,27 @@ def start_detached(
     from leuko.cli.installation import SOCKET, make_state
 
     folder = make_state(state)
+    if answers(folder / SOCKET):  # its socket must not be taken from it
+        raise LeukoError(
+            "a controller serves here already",
+            where=str(folder),
+            way_out="use it (`leuko status`), or end it first with `leuko serve --stop`",
+            code="X004",
+        )
     argv = [sys.executable, "-m", "leuko.cli.main", "serve", "--state", str(folder), "--listen", listen]
     argv += [part for path in files for part in ("--config", str(path))]
     argv += ["--environment", environment] if environment else []
     argv += ["--database", database] if database else []
     argv += [part for name in names for part in ("--name", name)]
     (folder / SOCKET).unlink(missing_ok=True)
+    (folder / ADDRESS).unlink(missing_ok=True)  # the next one's is written just after its socket answers
     with (folder / LOG).open("ab") as log:
         process = subprocess.Popen(
             argv, stdin=subprocess.DEVNULL, stdout=log, stderr=log, start_new_session=True
         )
     until = time.monotonic() + STARTING_SECONDS
     while time.monotonic() < until:
-        if answers(folder / SOCKET):
+        if answers(folder / SOCKET) and read_address(folder):
             return 0
         if process.poll() is not None:
             break
@@ -222,6 +231,14 @@ def start_detached(
         way_out="mend that, or start it in the foreground with `leuko serve`",
         code="X001",
     )
+
+
+def read_address(folder: Path) -> str:
+    """Where the console is, as the controller last wrote it; empty where it has not yet."""
+    try:
+        return (folder / ADDRESS).read_text().strip()
+    except FileNotFoundError:
+        return ""
 
 
 def answers(path: Path) -> bool:

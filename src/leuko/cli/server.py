@@ -89,7 +89,11 @@ def serve(
         stop=stop,
     )
     if stop or detach:
-        told = {"running": detach, "state": str(folder), "address": _address(folder) if detach else ""}
+        told = {
+            "running": detach,
+            "state": str(folder),
+            "address": controller.read_address(folder) if detach else "",
+        }
         if scene.as_json:
             print_json(told)
         elif detach:
@@ -98,7 +102,3 @@ def serve(
         else:
             scene.say("no controller runs here now")
     return code
-
-
-def _address(folder: Path) -> str:
-    return (folder / "address").read_text().strip()
