@@ -51,7 +51,7 @@ async def _run(*, as_json: bool, keep: bool, folder: Path | None, hosts: int, st
         async with running_demo(place, clock, teller, hosts) as demo:
             await play(demo, story)
             facts = await report(demo)
-            tell(teller, facts)
+            tell(teller, facts, keep=keep)
             if keep:
                 await _keep(demo, teller)
     except LeukoError as error:

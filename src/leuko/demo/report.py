@@ -159,7 +159,7 @@ def _where(requests: dict[str, Any], bad: dict[str, Any]) -> str:
     return f" ({hosts}; answers: {kinds}; releases: {releases}, where - is none)"
 
 
-def tell(teller: Teller, facts: dict[str, Any]) -> None:
+def tell(teller: Teller, facts: dict[str, Any], *, keep: bool = False) -> None:
     """The end of the demo, for people."""
     teller.heading("What happened")
     for push in facts["pushes"]:
@@ -184,4 +184,5 @@ def tell(teller: Teller, facts: dict[str, Any]) -> None:
     for one in facts["expectations"]:
         if not one["came_true"]:
             teller.plain(f"\n  NOT AS EXPECTED: {one['text']}")
-    teller.plain(f"\n  Console: {facts['console']}")
+    ended = "" if keep else "  (it ends with the demo; `make demo ARGS=--keep` leaves it all running)"
+    teller.plain(f"\n  Console: {facts['console']}{ended}")
