@@ -38,7 +38,7 @@ async def ask(rig: Rig, target: str = "/"):
 async def test_before_the_first_release_a_host_answers_503(rig):
     answer = await ask(rig)
     assert (answer.status, answer.release) == (503, "-")
-    assert " GET / 503 0.0 ann -\n" in rig.log("access.log")
+    await until(lambda: " GET / 503 0.0 ann -\n" in rig.log("access.log"), "the line in the log")
 
 
 async def test_the_first_release_is_served_after_its_reload(rig):

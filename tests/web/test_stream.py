@@ -124,5 +124,14 @@ async def test_a_socket_that_answers_is_left_alone_and_a_dead_one_replaced(serve
     serving = await Serving.start(app, port=0, path=tmp_path / "dead.sock")
     await serving.stop()
     assert not (tmp_path / "dead.sock").exists()
-    with pytest.raises(LeukoError, match="too long"):
-        await Serving.start(app, port=0, path=tmp_path / ("x" * 120))
+
+
+async def test_a_socket_may_lie_deeper_than_the_kernel_takes(served, tmp_path):
+    app = create_app(served.store, served.clock, token=b.TOKEN)
+    folder = tmp_path / ("x" * 120)
+    folder.mkdir()
+    serving = await Serving.start(app, port=0, path=folder / "leuko.sock")
+    assert (folder / "leuko.sock").is_socket()
+    with pytest.raises(Refused):
+        await Serving.start(app, port=0, path=folder / "leuko.sock")
+    await serving.stop()

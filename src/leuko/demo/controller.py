@@ -29,7 +29,10 @@ class ServedShop:
         self._configuration = configuration
         self._listen = listen
         self._process: subprocess.Popen[bytes] | None = None
-        transport = httpx2.AsyncHTTPTransport(uds=str(state / "leuko.sock"))
+        state.mkdir(parents=True, exist_ok=True)
+        # through its folder, for the kernel takes no socket's path over 107 bytes
+        self._folder = os.open(state, os.O_RDONLY | os.O_DIRECTORY)
+        transport = httpx2.AsyncHTTPTransport(uds=f"/proc/self/fd/{self._folder}/leuko.sock")
         self._http = httpx2.AsyncClient(
             transport=transport, base_url="http://localhost", timeout=20.0, headers={"X-Leuko-By": "you"}
         )
@@ -115,6 +118,7 @@ class ServedShop:
     async def stop(self) -> None:
         """Ends it as an administrator would: SIGTERM; SIGKILL when that does not help."""
         await self._http.aclose()
+        os.close(self._folder)
         if self._process is None:
             return
         if self.pid is not None:

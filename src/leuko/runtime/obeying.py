@@ -117,6 +117,9 @@ class Obeying:
             self.ground.bell.ring()
 
     async def _answer(self, intent: Intent) -> None:
+        now_stored = await self.ground.store.intents.get(self.ground.line, intent.id)
+        if now_stored is None or now_stored.state is not IntentState.WAITING:
+            return  # the list of waiting ones was read just before it was answered
         if self.ground.clock.now() >= intent.expires_at:
             await self._end(intent, IntentState.EXPIRED, {"rule": "nobody obeyed it in time"})
             return

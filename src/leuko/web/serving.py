@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import errno
+import os
 import socket
 import struct
 from collections.abc import Iterator
@@ -142,33 +143,38 @@ def _tcp(host: str, port: int) -> socket.socket:
     return sock
 
 
+@contextmanager
+def _short(path: Path) -> Iterator[str]:
+    """A name for the socket that fits into the kernel's 107 bytes, however deep its folder lies."""
+    folder = os.open(path.parent, os.O_RDONLY | os.O_DIRECTORY)
+    try:
+        yield f"/proc/self/fd/{folder}/{path.name}"
+    finally:
+        os.close(folder)
+
+
 async def _unix(path: Path) -> socket.socket:
     sock = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM)
     try:
-        await _remove_dead(path)
-        sock.bind(str(path))
+        with _short(path) as name:
+            await _remove_dead(path, name)
+            sock.bind(name)
         path.chmod(0o600)
         sock.listen(512)
         sock.setblocking(False)
     except OSError as error:
         sock.close()
-        long = len(str(path).encode()) > 100
-        raise LeukoError(
-            "the path of the socket is too long" if long else f"cannot listen there: {error}",
-            where=str(path),
-            way_out="use a state directory with a path of at most 90 characters" if long else "",
-            code="W031",
-        ) from error
+        raise LeukoError(f"cannot listen there: {error}", where=str(path), code="W031") from error
     except BaseException:
         sock.close()
         raise
     return sock
 
 
-async def _remove_dead(path: Path) -> None:
+async def _remove_dead(path: Path, name: str) -> None:
     """Takes away a socket that a killed server left; refuses when one answers there."""
     try:
-        _, writer = await asyncio.wait_for(asyncio.open_unix_connection(str(path)), 2)
+        _, writer = await asyncio.wait_for(asyncio.open_unix_connection(name), 2)
     except FileNotFoundError:
         return
     except ConnectionRefusedError:
