@@ -164,7 +164,12 @@ async def _unix(path: Path) -> socket.socket:
         sock.setblocking(False)
     except OSError as error:
         sock.close()
-        raise LeukoError(f"cannot listen there: {error}", where=str(path), code="W031") from error
+        raise LeukoError(
+            f"cannot listen there: {error.strerror or error}",
+            where=str(path),
+            way_out="its folder must exist and be yours to write in; `--state` names another one",
+            code="W031",
+        ) from error
     except BaseException:
         sock.close()
         raise
