@@ -32,6 +32,8 @@ ENDED = tuple(state for state in State if state.ended)
 PAUSE = 0.05
 PATIENCE = 120.0
 """Seconds. Nothing here is about speed: a busy machine may take its time, only what hangs must end."""
+PATIENCE_IN_ALL = 200.0
+"""Of all waits of one line together: less than a test's own timeout, which would not say what happened."""
 
 
 @dataclass
@@ -42,12 +44,13 @@ class Playing:
     line: Line
     controller: Controller | None = None
     acting: asyncio.Task[None] | None = None
+    began: float = field(default_factory=time.monotonic)
 
     async def until(
         self, look: Callable[[], Awaitable[Any]], what: str, seconds: float = PATIENCE, pause: float = PAUSE
     ) -> Any:
         """Waits until `look` finds something; says what the line did meanwhile when it does not."""
-        end = time.monotonic() + seconds
+        end = min(time.monotonic() + seconds, self.began + PATIENCE_IN_ALL)
         while not (found := await look()):
             if self.acting is not None and self.acting.done():
                 self.acting.result()

@@ -91,6 +91,10 @@ COUNTERS: Final = (
     "locks",
     "intents",
     "operations",
+    "drills",
+    "observations",
+    "trends",
+    "limit_changes",
 )
 
 line = _table(
@@ -329,4 +333,99 @@ override = _table(
     _text("by"),
     _text("why"),
     _time("at"),
+)
+
+limit_change = _table(
+    "limit_change",
+    ("id",),
+    Column("id", BigInteger, nullable=False),
+    Column("gauge", Words, nullable=False),
+    Column("scope", Words, nullable=False),
+    Column("role", Words, nullable=False),
+    _json("was"),
+    _json("became"),
+    _text("by"),
+    _text("why"),
+    _time("at"),
+    Index("limit_change_gauge", "application", "environment", "gauge", "id"),
+)
+
+study = _table(
+    "study",
+    ("push", "kind"),
+    Column("push", BigInteger, nullable=False),
+    Column("kind", Words, nullable=False),
+    _json("value"),
+    _time("at"),
+)
+
+mark = _table(
+    "mark",
+    ("push",),
+    Column("push", BigInteger, nullable=False),
+    _flag("correct"),
+    _text("by"),
+    _text("why"),
+    _time("at"),
+)
+
+drill = _table(
+    "drill",
+    ("id",),
+    Column("id", BigInteger, nullable=False),
+    Column("push", BigInteger, nullable=True),
+    _text("state"),
+    _text("fault"),
+    Column("host", Words, nullable=False),
+    _time("started_at"),
+    _maybe_time("ended_at"),
+    _text("by"),
+    _text("why"),
+    _json("record"),
+    _number("version"),
+)
+
+observation = _table(
+    "observation",
+    ("id",),
+    Column("id", BigInteger, nullable=False),
+    _json("command"),
+    _text("state"),
+    _time("started_at"),
+    _maybe_time("ended_at"),
+    Column("exit_code", Integer, nullable=True),
+    _text("by"),
+    _text("decision"),
+    _text("sentence"),
+    _json("record"),
+    _number("version"),
+)
+
+trend = _table(
+    "trend",
+    ("id",),
+    Column("id", BigInteger, nullable=False),
+    Column("gauge", Words, nullable=False),
+    Column("subject", Words, nullable=False),
+    Column("push", BigInteger, nullable=True),
+    _time("found_at"),
+    _maybe_time("ended_at"),
+    _text("sentence"),
+    _json("record"),
+    _number("version"),
+    Index("trend_gauge", "application", "environment", "gauge", "subject"),
+)
+
+template = _table(
+    "template",
+    ("gauge", "id"),
+    Column("gauge", Words, nullable=False),
+    Column("id", Words, nullable=False),
+    _text("text"),
+    _text("example"),
+    _time("first_seen_at"),
+    _time("last_seen_at"),
+    Column("seen", BigInteger, nullable=False, default=0, server_default="0"),
+    Column("push", BigInteger, nullable=True),
+    _json("record"),
 )
