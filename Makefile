@@ -47,8 +47,8 @@ bench: $(VENV)/.dev  ## what is measured against peers; JSON lines
 	@for file in bench/[a-z]*.py; do $(BIN)/python $$file $(ARGS) || exit 1; done
 
 lock:  ## resolve the dependencies anew (needs uv)
-	uv pip compile -q --generate-hashes --universal --python-version 3.11 --extra postgresql --extra notify --no-header --no-annotate pyproject.toml -o requirements/run.txt
-	uv pip compile -q --generate-hashes --universal --python-version 3.11 --extra postgresql --extra notify --group dev --no-header --no-annotate pyproject.toml -o requirements/dev.txt
+	uv pip compile -q --generate-hashes --universal --python-version 3.11 --extra postgresql --extra mysql --extra notify --no-header --no-annotate pyproject.toml -o requirements/run.txt
+	uv pip compile -q --generate-hashes --universal --python-version 3.11 --extra postgresql --extra mysql --extra notify --group dev --no-header --no-annotate pyproject.toml -o requirements/dev.txt
 
 clean:
 	rm -rf $(VENV) .mypy_cache .ruff_cache .pytest_cache .hypothesis .import_linter_cache
