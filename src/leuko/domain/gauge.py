@@ -5,6 +5,9 @@ from __future__ import annotations
 from dataclasses import dataclass
 from enum import StrEnum
 
+HOSTLESS = "-"
+"""Stands for the whole where a gauge belongs to no host: a pseudo host in rosters, and its role."""
+
 
 class Kind(StrEnum):
     """count: events a tick, summed over hosts; level: a value now; ratio: numerator over denominator."""
