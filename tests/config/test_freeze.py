@@ -6,8 +6,9 @@ from hypothesis import strategies as some
 
 from leuko.config.freeze import Difference, differences, digest, freeze, frozen_text, stricter, thaw
 from leuko.config.loading import parse
-from leuko.config.model import Gauge, GaugeLimit, HostSource
+from leuko.config.model import Gauge, GaugeLimit
 from leuko.config.problems import ConfigurationInvalid
+from leuko.config.sources import HostSource
 
 QUICK = settings(deadline=None, max_examples=60)
 

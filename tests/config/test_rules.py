@@ -49,11 +49,11 @@ CASES: dict[str, tuple[dict[str, str], list[str]]] = {
     # gauges
     "no source": (
         gauge("{kind: count}"),
-        ["gauges.g: should have exactly one source out of host, log and http; it has none [C020]"],
+        ["gauges.g: should have exactly one source out of host, log, http, prometheus, graphite, sql and command; it has none [C020]"],
     ),
     "two sources": (
         gauge("{kind: level, host: {figure: cpu}, http: {url: 'http://x/', json_path: a}}"),
-        ["gauges.g: should have exactly one source out of host, log and http; it has host and http [C020]"],
+        ["gauges.g: should have exactly one source out of host, log, http, prometheus, graphite, sql and command; it has host and http [C020]"],
     ),
     "a counted figure": (
         gauge("{kind: count, host: {figure: cpu}}"),

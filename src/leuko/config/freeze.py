@@ -14,9 +14,13 @@ from typing import Any, Literal, TypeVar
 
 from leuko.config.components import components
 from leuko.config.loading import checked_model, overlay_name, spelled_out
-from leuko.config.model import Component, Configuration, Gauge, GaugeLimit, Section
+from leuko.config.model import Component, Configuration, Gauge, GaugeLimit
+from leuko.config.notes import Notes
 from leuko.config.problems import ConfigurationInvalid, dotted
 from leuko.config.rules import broken_rules
+from leuko.config.section import Section
+from leuko.config.source_rules import check_revisions_sources
+from leuko.config.sources import SOURCES
 from leuko.config.tree import EMPTY, Tree, merge, read
 
 Path = tuple[str | int, ...]
@@ -82,6 +86,10 @@ def freeze(
     for key in ("application", "environment", "repository"):
         tree.data.setdefault(key, getattr(installation, key))
     revision = checked_model(tree)
+    notes = Notes(tree.where)
+    check_revisions_sources(installation, revision, notes)
+    if notes.problems:
+        raise ConfigurationInvalid(notes.problems)
     mixed = _mixed(installation, revision)
     wrong = [problem for problem in broken_rules(mixed, tree.where) if not problem.warning]
     if wrong:
@@ -174,8 +182,7 @@ def _free(name: str, *taken: Mapping[str, Gauge]) -> str:
 
 
 def _same_reading(one: Gauge, other: Gauge) -> bool:
-    fields = ("kind", "direction", "host", "log", "http")
-    return all(getattr(one, name) == getattr(other, name) for name in fields)
+    return all(getattr(one, name) == getattr(other, name) for name in ("kind", "direction", *SOURCES))
 
 
 def _stricter_gauge(old: Gauge, new: Gauge) -> Gauge:

@@ -3,15 +3,14 @@
 from __future__ import annotations
 
 import re
-import string
-from collections.abc import Iterator
 
 from leuko.config.fleet_rules import known_roles, pushed_roles
-from leuko.config.model import Configuration, Gauge, GaugeLimit, HttpSource, LogSource
+from leuko.config.model import Configuration, Gauge, GaugeLimit
 from leuko.config.notes import Notes, Path
 from leuko.config.quantities import ticks
+from leuko.config.source_rules import check_asked, check_placeholders
+from leuko.config.sources import SOURCES, HttpSource, LogSource
 
-_SOURCES = ("host", "log", "http")
 _GAUGE = re.compile(r"^[A-Za-z0-9][A-Za-z0-9_.:-]{0,62}$")
 _METRIC = re.compile(
     r'^[a-zA-Z_:][a-zA-Z0-9_:]*(\{\s*([a-zA-Z_][a-zA-Z0-9_]*\s*=\s*"(\\.|[^"\\])*"\s*,?\s*)*\})?$'
@@ -48,10 +47,12 @@ def check_gauges(configuration: Configuration, notes: Notes) -> None:
 
 
 def _check_source(configuration: Configuration, gauge: Gauge, path: Path, notes: Notes) -> None:
-    found = [name for name in _SOURCES if getattr(gauge, name) is not None]
+    found = [name for name in SOURCES if getattr(gauge, name) is not None]
     if len(found) != 1:
         has = " and ".join(found) if found else "none"
-        rule = f"should have exactly one source out of host, log and http; it has {has}"
+        rule = (
+            f"should have exactly one source out of {', '.join(SOURCES[:-1])} and {SOURCES[-1]}; it has {has}"
+        )
         notes.say(path, "C020", rule)
     if gauge.host is not None:
         if gauge.kind != "level":
@@ -63,6 +64,7 @@ def _check_source(configuration: Configuration, gauge: Gauge, path: Path, notes:
         _check_log(gauge, gauge.log, (*path, "log"), notes)
     if gauge.http is not None:
         _check_http(configuration, gauge, gauge.http, (*path, "http"), notes)
+    check_asked(configuration, gauge, path, notes)
 
 
 def _check_log(gauge: Gauge, log: LogSource, path: Path, notes: Notes) -> None:
@@ -90,7 +92,7 @@ def _check_http(
     if not re.match(r"^https?://[^\s]+$", http.url):
         notes.say((*path, "url"), "C036", "should begin with http:// or https://, without spaces")
     else:
-        _check_placeholders(configuration, gauge, http.url, (*path, "url"), notes)
+        check_placeholders(configuration, gauge, http.url, (*path, "url"), notes)
     if bool(http.json_path) == bool(http.metric):
         has = "both" if http.metric else "neither"
         notes.say(path, "C021", f"should have json_path or metric; it has {has}")
@@ -106,32 +108,6 @@ def _check_http(
     if gauge.kind != "ratio" and http.of:
         rule = f"is for ratios, and this gauge is a {gauge.kind}"
         notes.say((*path, "of"), "C021", rule, "Take it out, or write `kind: ratio`.")
-
-
-def _check_placeholders(
-    configuration: Configuration, gauge: Gauge, url: str, path: Path, notes: Notes
-) -> None:
-    try:
-        names = [name for _, name, _, _ in string.Formatter().parse(url) if name is not None]
-    except ValueError:
-        notes.say(path, "C022", "has a brace without its partner", "Placeholders look like {address}.")
-        return
-    inventory = configuration.fleet.inventory
-    for name in names:
-        if name in ("address", "name") or (inventory and name in inventory.vars):
-            continue
-        without = [host for host, known in _variables(configuration, gauge) if name not in known]
-        if without:
-            rule = f"{{{name}}} is not known for {without[0]}"
-            more = f" and {len(without) - 1} more" if len(without) > 1 else ""
-            notes.say(path, "C022", rule + more, "Known: {address}, {name}, and the `vars` of the host.")
-
-
-def _variables(configuration: Configuration, gauge: Gauge) -> Iterator[tuple[str, frozenset[str]]]:
-    for role, section in configuration.fleet.roles.items():
-        if not gauge.roles or role in gauge.roles:
-            for host in section.hosts:
-                yield host.name, frozenset(host.vars)
 
 
 def _check_file(file: str, path: Path, notes: Notes) -> None:
@@ -180,6 +156,10 @@ def _check_limit(
         notes.say((*path, "role"), "C030", rule, "Add the role to the gauge, or take it out here.")
 
 
+def _shows(gauge: Gauge, role: str) -> bool:
+    return gauge.required and not gauge.hostless and (not gauge.roles or role in gauge.roles)
+
+
 def _check_coverage(configuration: Configuration, notes: Notes) -> None:
     gauges = configuration.gauges
     if not gauges:
@@ -187,7 +167,7 @@ def _check_coverage(configuration: Configuration, notes: Notes) -> None:
         notes.say(("gauges",), "W002", rule, "Add at least one: errors, requests, response time.")
         return
     for role in pushed_roles(configuration):
-        if not any(g.required and (not g.roles or role in g.roles) for g in gauges.values()):
+        if not any(_shows(gauge, role) for gauge in gauges.values()):
             rule = f'no required gauge is read on hosts of the role "{role}"'
             notes.say(("gauges",), "W003", rule, "A phase with such hosts could not pass, and would be held.")
     for index, phase in enumerate(configuration.push.phases):

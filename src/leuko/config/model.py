@@ -8,17 +8,22 @@ from __future__ import annotations
 
 from typing import Annotated, Any, Literal
 
-from pydantic import BaseModel, ConfigDict, Field, model_validator
+from pydantic import Field, model_validator
 
 from leuko.config.quantities import Duration, ShareText, TickCount
+from leuko.config.section import Section
+from leuko.config.sources import (
+    PLACEHOLDER,
+    CommandSource,
+    GraphiteSource,
+    HostSource,
+    HttpSource,
+    LogSource,
+    PrometheusSource,
+    SqlSource,
+)
 
 Direction = Literal["up", "down", "both"]
-
-
-class Section(BaseModel):
-    """Unknown keys are refused; keys that begin with `x-` are taken out before validation."""
-
-    model_config = ConfigDict(extra="forbid", frozen=True, populate_by_name=True, allow_inf_nan=False)
 
 
 class Verify(Section):
@@ -245,47 +250,6 @@ class PushSection(Section):
     )
 
 
-class HostSource(Section):
-    """A figure of the host: the machine's, or of the process tree below a pid file."""
-
-    figure: Literal["load", "cpu", "memory", "disk"] = Field(description="Which figure.")
-    pid_file: str = Field(
-        "",
-        description="Only this process and its children; absolute, or below the component's folder.",
-    )
-
-
-class LogSource(Section):
-    """Lines of a log file that match; a ratio divides by the lines that match `of`."""
-
-    file: str = Field(description="Path, absolute or below `<root>/<application>/<component>`.")
-    match: str = Field(description="POSIX extended regular expression.")
-    of: str = Field(
-        "", description="For a ratio: the expression of its denominator; empty there: every line."
-    )
-    value: str = Field(
-        "",
-        description="For a level: an expression with one group; its mean over a tick's lines is the reading.",
-    )
-
-
-class HttpSource(Section):
-    """A number from an HTTP endpoint, asked for by the host itself or by the controller."""
-
-    url: str = Field(description="May hold {address}, {name} and the host's variables.")
-    json_path: str = Field("", description="Dotted path to a number in a JSON answer: `queue.depth`.")
-    metric: str = Field(
-        "",
-        description='Metric of a Prometheus text answer, labels if wanted: `http_errors_total{code="500"}`. '
-        "Series are summed.",
-    )
-    of: str = Field("", description="For a ratio: path or metric of the denominator.")
-    counter: bool = Field(
-        True, description="For counts and ratios: the value only ever grows, differences are taken."
-    )
-    timeout: Duration = Field(3.0, description="Longest time of one answer; then the reading is missing.")
-
-
 class GaugeLimit(Section):
     """An operator's hard bound. Counts are in events a minute."""
 
@@ -314,7 +278,21 @@ class Gauge(Section):
     limits: tuple[GaugeLimit, ...] = Field((), description="Hard bounds.")
     host: HostSource | None = Field(None, description="Source: a figure of the host.")
     log: LogSource | None = Field(None, description="Source: lines of a log file.")
-    http: HttpSource | None = Field(None, description="Source: a number from an HTTP endpoint.")
+    http: HttpSource | None = Field(None, description="Source: a number from an HTTP endpoint of each host.")
+    prometheus: PrometheusSource | None = Field(None, description="Source: an answer of Prometheus.")
+    graphite: GraphiteSource | None = Field(None, description="Source: a series of Graphite.")
+    sql: SqlSource | None = Field(None, description="Source: a number from a database.")
+    command: CommandSource | None = Field(None, description="Source: a number that a program prints.")
+
+    @property
+    def hostless(self) -> bool:
+        """True where it is of the whole and belongs to no host."""
+        if self.graphite is not None:
+            return PLACEHOLDER.search(self.graphite.target) is None
+        if self.command is not None:
+            return self.command.on == "controller" and not self.command.by
+        asked = self.prometheus or self.sql
+        return asked is not None and not asked.by
 
 
 class Locks(Section):

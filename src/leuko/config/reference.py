@@ -10,9 +10,10 @@ from pydantic.fields import FieldInfo
 from pydantic_core import PydanticUndefined
 
 from leuko.config import shape
-from leuko.config.model import Configuration, Section
+from leuko.config.model import Configuration
 from leuko.config.problems import CODES
 from leuko.config.quantities import Duration, ShareText, TickCount
+from leuko.config.section import Section
 
 _PLAIN = {str: "text", int: "whole number", float: "number", bool: "`true`, `false`"}
 _HEAD = """\

@@ -12,7 +12,8 @@ from datetime import UTC, datetime
 import httpx2
 
 from leuko.clock import Clock
-from leuko.config.model import Gauge, HttpSource
+from leuko.config.model import Gauge
+from leuko.config.sources import HttpSource
 from leuko.gauges.answers import UnreadableError, json_number, prometheus_number
 from leuko.gauges.layout import LONGEST_SPAN, hash_of, layout
 from leuko.gauges.slots import Array, Slots

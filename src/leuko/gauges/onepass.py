@@ -9,7 +9,8 @@ from __future__ import annotations
 import re
 from collections.abc import Mapping, Sequence
 
-from leuko.config.model import Gauge, LogSource
+from leuko.config.model import Gauge
+from leuko.config.sources import LogSource
 
 _ODD = re.compile(
     r"""\{|\[[:.=]                      # repetitions and classes: not in every awk
