@@ -57,6 +57,8 @@ class Verdict:
     findings: tuple[Finding, ...]
     ticks: int
     wanted: int
+    until: float = 0.0
+    """Closing time of the newest tick that it knew, in seconds: with this it can be computed again."""
 
     @property
     def blind(self) -> tuple[str, ...]:

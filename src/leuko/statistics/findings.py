@@ -43,7 +43,7 @@ def _of_role(windows: Windows, row: Row, broken: Sequence[limits.Broken]) -> Fin
     said = _sentence(windows, row, over)
     evidence = float(np.exp(min(row.evidence.log, 60.0))) if not row.evidence.basis else 0.0
     return Finding(
-        row.gauge.name, row.role, row.role, True, before, after, _limit(windows, row.gauge, "aggregate"),
+        row.gauge.name, row.role, row.role, True, before, after, _limit(windows, row.gauge, row.role),
         _digits(evidence), decision, row.blind and decision is not Decision.FAIL, said, row.gauge.unit,
     )  # fmt: skip
 
@@ -149,12 +149,15 @@ def _host(
         decision, said = Decision.HOLD, "no reading since its switch"
     return Finding(
         row.gauge.name, host, row.role, False, _shown(before), _shown(after),
-        _limit(windows, row.gauge, "host"), 0.0, decision, False, said, row.gauge.unit,
+        _limit(windows, row.gauge, row.role, host), 0.0, decision, False, said, row.gauge.unit,
     )  # fmt: skip
 
 
-def _limit(windows: Windows, gauge: Gauge, scope: str) -> str:
-    return ", ".join(str(limit) for limit in windows.question.limits_of(gauge) if limit.scope == scope)
+def _limit(windows: Windows, gauge: Gauge, role: str, host: str = "") -> str:
+    """The limits that this very row is held to: a host's, or without one an aggregate's."""
+    scope = "host" if host else "aggregate"
+    limits_ = windows.question.limits_of(gauge)
+    return ", ".join(str(one) for one in limits_ if one.scope == scope and one.concerns(host, role))
 
 
 def _after_mask(windows: Windows, gauge: Gauge) -> Mask:

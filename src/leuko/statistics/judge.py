@@ -46,12 +46,31 @@ def judge(question: Question) -> Verdict:
         found for gauge in question.gauges for found in limits.broken(windows, gauge, *known[gauge.name])
     ]
     rows = _rows(windows, known)
-    total = combine([(1.0, row.evidence.log) for row in rows])
-    rows = _with_guilt(rows, total >= -np.log(question.budget))
+    reached = total(question, rows)
+    rows = _with_guilt(rows, reached >= threshold(question))
     ticks = _ticks(windows, rows)
     decision, sentence = _decide(windows, rows, broken, ticks)
     said = findings.findings(windows, rows, broken, known)
-    return Verdict(decision, sentence, said, ticks, question.wanted)
+    evidence = float(f"{np.exp(min(reached, 60.0)):.6g}")
+    return Verdict(decision, sentence, said, ticks, question.wanted, evidence)
+
+
+def threshold(question: Question) -> float:
+    """Log of the e-value from which on the push fails: the budget's, or what pretend pushes taught."""
+    least = question.placebo.threshold if question.placebo is not None else 0.0
+    return max(-float(np.log(question.budget)), least)
+
+
+def total(question: Question, rows: list[Row]) -> float:
+    """Log of the push's e-value: what earlier phases left and this phase's share of the rows' mean."""
+    own = combine([(1.0, row.evidence.log) for row in rows]) if rows else 0.0
+    return float(np.logaddexp(np.log(max(question.carried, 1e-300)), np.log(question.share) + own))
+
+
+def compared(question: Question) -> list[Row]:
+    """Each gauge in each role, compared."""
+    windows = Windows(recent(question))
+    return _rows(windows, {gauge.name: readings(windows.question, gauge) for gauge in question.gauges})
 
 
 def _rows(windows: Windows, known: dict[str, tuple[Values, Values | None]]) -> list[Row]:

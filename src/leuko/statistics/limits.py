@@ -72,6 +72,9 @@ def _on_hosts(
     hosts = windows.switched & windows.reports(gauge)
     if limit.role:
         hosts = hosts & windows.of_role(limit.role)
+    if limit.host or limit.besides:
+        named = zip(question.hosts, question.roles, strict=True)
+        hosts = hosts & np.array([limit.concerns(host, role) for host, role in named], dtype=np.bool_)
     chosen = np.flatnonzero(hosts)
     if chosen.size == 0:
         return []
@@ -113,7 +116,9 @@ def _on_aggregates(
     windows: Windows, gauge: Gauge, limit: Limit, values: Values, denominators: Values | None
 ) -> list[Broken]:
     question = windows.question
-    roles = sorted({limit.role} if limit.role else set(question.roles))
+    roles = sorted(
+        {limit.role} if limit.role else {role for role in question.roles if limit.concerns("", role)}
+    )
     groups = [(role, windows.of_role(role) & windows.reports(gauge)) for role in roles]
     if not limit.role and len(groups) > 1:
         groups.append(("", windows.reports(gauge)))

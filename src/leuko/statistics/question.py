@@ -5,11 +5,16 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from types import MappingProxyType
+from typing import TYPE_CHECKING
 
 import numpy as np
 from numpy.typing import NDArray
 
 from leuko.domain.gauge import Gauge, Kind, Limit
+
+if TYPE_CHECKING:
+    from leuko.statistics.placebo import Placebo
+    from leuko.statistics.transient import Transient
 
 Values = NDArray[np.float64]
 Mask = NDArray[np.bool_]
@@ -59,7 +64,17 @@ class Question:
     limits: Mapping[str, tuple[Limit, ...]] = field(default_factory=lambda: MappingProxyType({}))
     """Overrides of gauges' limits, by name of gauge."""
     budget: float = 0.005
-    """Part of healthy pushes that this phase may roll back."""
+    """Part of healthy pushes that may be rolled back: of this phase, or of the push where `share` is used."""
+    evidence_from: float = float("nan")
+    """Evidence counts from here, the phase's first watch; NaN: from `watch_from`. A resumed watch goes on."""
+    carried: float = 0.0
+    """Sum of share times e-value that the earlier phases of this push ended with."""
+    share: float = 1.0
+    """This phase's weight in the push's e-process: it fails when carried + share * E reaches 1 / budget."""
+    placebo: Placebo | None = None
+    """What pretend pushes on this fleet's own history came to."""
+    transients: Mapping[str, Transient] = field(default_factory=lambda: MappingProxyType({}))
+    """By gauge, what healthy switches look like in their first seconds."""
 
     def limits_of(self, gauge: Gauge) -> tuple[Limit, ...]:
         """The gauge's limits as they are in force."""

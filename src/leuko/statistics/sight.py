@@ -1,0 +1,86 @@
+"""Before a push: what its watch will be able to see, from history alone."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+
+import numpy as np
+
+from leuko.domain.gauge import Gauge
+from leuko.statistics import sentences
+from leuko.statistics.judge import Row, compared
+from leuko.statistics.question import Question
+
+
+@dataclass(frozen=True, slots=True)
+class Sight:
+    """The smallest changes of one gauge in one role that the watch can show; infinite: none."""
+
+    gauge: str
+    role: str
+    rise: float
+    fall: float
+    reach: float
+    """For events: the rate a minute on each switched host (a fraction for ratios) that would show."""
+    basis: str
+    """Why nothing can be compared; empty where something can."""
+    longer: float
+    """The smallest visible change with a watch twice as long."""
+    more: float
+    """The same with one more canary."""
+    traffic: float
+    """How many times today's events it would take to see a doubling; 1 where it is seen already."""
+    declared: float | None = None
+    said: str = ""
+
+    @property
+    def sentence(self) -> str:
+        """One line of the plan."""
+        return f"{self.gauge} of role {self.role}: {self.said}"
+
+
+def sight(question: Question) -> tuple[Sight, ...]:
+    """For the hosts that are watched, or already switched; ticks after the first switch are not looked at."""
+    asked = _asked(question)
+    now = compared(asked)
+    long = {(row.gauge.name, row.role): row for row in compared(replace(asked, wanted=2 * asked.wanted))}
+    wide = {(row.gauge.name, row.role): row for row in compared(_one_more(asked))}
+    return tuple(_of(row, long[row.gauge.name, row.role], wide[row.gauge.name, row.role]) for row in now)
+
+
+def sentence(found: Sequence[Sight]) -> str:
+    """All of it in one sentence."""
+    return "this push can show " + "; ".join(f"{one.gauge}: {one.said}" for one in found)
+
+
+def _asked(question: Question) -> Question:
+    known = np.isfinite(question.switched_at)
+    chosen = known if known.any() else question.watched
+    at = float(question.times[-1]) if len(question.times) else 0.0
+    at = min(at, float(question.switched_at[known].min())) if known.any() else at
+    return replace(question, switched_at=np.where(chosen, at, np.nan), watch_from=at, evidence_from=at)
+
+
+def _one_more(question: Question) -> Question:
+    """With one more canary of each role that is pushed to, where one is left."""
+    switched = question.switched_at.copy()
+    at = question.watch_from
+    for role in {question.roles[index] for index in np.flatnonzero(np.isfinite(switched))}:
+        left = [
+            index
+            for index, own in enumerate(question.roles)
+            if own == role and not np.isfinite(switched[index])
+        ]
+        if left:
+            switched[left[0]] = at
+    return replace(question, switched_at=switched)
+
+
+def _of(row: Row, long: Row, wide: Row) -> Sight:
+    evidence = row.evidence
+    gauge: Gauge = row.gauge
+    return Sight(
+        gauge.name, row.role, evidence.rise, evidence.fall, evidence.reach, evidence.basis,
+        long.visible, wide.visible, float("nan"), gauge.must_see, sentences.could(row),
+    )  # fmt: skip

@@ -1,0 +1,147 @@
+"""Slope and guard: Theil-Sen, and the Mann-Kendall test with its variance corrected for autocorrelation.
+
+Theil and Sen: the median of the slopes of all pairs; a quarter of the readings may be wild. Mann and Kendall:
+do later values tend to be greater? Hamed and Rao (1998): readings that resemble their neighbours are worth
+less than their number says, so the variance grows with the autocorrelation of the ranks of what the slope
+leaves. Readings a day's wave has been taken out of are what belongs in here.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+
+from leuko.statistics.question import Values
+
+SIGNIFICANT = 1.96
+"""Autocorrelations count from here on, in deviations of white noise (Hamed and Rao: 5 %)."""
+FEWEST = 8
+"""Readings below which nothing is tested."""
+
+
+@dataclass(frozen=True, slots=True)
+class Guard:
+    """The test's answer. `evidence` is a normal deviate: what the small effective number leaves of `z`."""
+
+    slope: float
+    low: float
+    high: float
+    z: float
+    inflation: float
+    effective: float
+    evidence: float
+
+
+NOTHING = Guard(0.0, 0.0, 0.0, 0.0, 1.0, 0.0, 0.0)
+
+
+def pair_slopes(values: Values, times: Values, *, least: float = 0.0) -> Values:
+    """Slopes of all pairs of readings at least so far apart, unsorted; absent readings make none."""
+    there = ~np.isnan(values)
+    y, x = values[there], times[there]
+    first, second = np.triu_indices(len(y), 1)
+    apart = x[second] - x[first]
+    far = apart > least
+    return np.asarray((y[second] - y[first])[far] / apart[far])
+
+
+def theil_sen(values: Values, times: Values) -> float:
+    """Median of the slopes of all pairs; NaN where there is no pair."""
+    slopes = pair_slopes(values, times)
+    return float(np.median(slopes)) if len(slopes) else float("nan")
+
+
+def kendall_s(values: Values) -> float:
+    """Pairs that rise less pairs that fall."""
+    y = values[~np.isnan(values)]
+    return float(np.triu(np.sign(y[None, :] - y[:, None]), 1).sum())
+
+
+def variance_of_s(values: Values) -> float:
+    """Of independent readings, ties taken into account."""
+    y = values[~np.isnan(values)]
+    n = len(y)
+    _, counts = np.unique(y, return_counts=True)
+    tied = float((counts * (counts - 1.0) * (2.0 * counts + 5.0)).sum())
+    return (n * (n - 1.0) * (2.0 * n + 5.0) - tied) / 18.0
+
+
+def inflation(rest: Values) -> float:
+    """By how much autocorrelation widens the variance of S; never below 1. `rest` lies on a regular grid.
+
+    Hamed and Rao's sum over the significant lags; but at least what a process with the first lag's
+    autocorrelation has, corrected for the few readings that it was estimated from.
+    """
+    there = ~np.isnan(rest)
+    n = int(there.sum())
+    if n < FEWEST:
+        return 1.0
+    ranks = np.full(len(rest), np.nan)
+    ranks[there] = _ranks(rest[there])
+    deviation = np.where(there, ranks - np.nanmean(ranks), 0.0)
+    power = float((deviation**2).sum())
+    if power <= 0:
+        return 1.0
+    lags = np.arange(1, max(2, min(n - 2, len(rest) // 2)))
+    rho = np.array([_autocorrelation(deviation, there, int(lag), power / n) for lag in lags])
+    bound = SIGNIFICANT / np.sqrt(n)
+    weights = (n - lags) * (n - lags - 1.0) * (n - lags - 2.0)
+    counted = np.abs(rho) > bound
+    hamed_rao = 1.0 + 2.0 / (n * (n - 1.0) * (n - 2.0)) * float((weights * rho)[counted].sum())
+    first = min(0.95, rho[0] + (1.0 + 4.0 * max(rho[0], 0.0)) / n)
+    markov = (1.0 + first) / (1.0 - first) if first > 0 else 1.0
+    return max(1.0, hamed_rao, min(markov, n / 2.0))
+
+
+def guard(values: Values, times: Values) -> Guard:
+    """Slope, range and evidence of readings on a regular grid of times; `times` in hours."""
+    there = ~np.isnan(values)
+    n = int(there.sum())
+    if n < FEWEST:
+        return NOTHING
+    slopes = np.sort(pair_slopes(values, times))
+    slope = float(np.median(slopes))
+    s = kendall_s(values)
+    variance = variance_of_s(values)
+    if variance <= 0:
+        return NOTHING
+    wider = inflation(values - slope * (times - times[0]))
+    deviation = float(np.sqrt(variance * wider))
+    z = (s - np.sign(s)) / deviation
+    effective = n / wider
+    reach = SIGNIFICANT * deviation
+    low, high = _order_statistics(slopes, reach)
+    return Guard(slope, low, high, float(z), wider, effective, as_normal(float(z), effective - 2.0))
+
+
+def as_normal(t: float, freedom: float) -> float:
+    """The normal deviate as unlikely as Student's `t` (Wallace 1959); 0 where freedom is gone."""
+    if not np.isfinite(t) or freedom < 1.0:
+        return 0.0
+    size = np.sqrt(freedom * np.log1p(t * t / freedom)) * (8.0 * freedom + 1.0) / (8.0 * freedom + 3.0)
+    return float(np.sign(t) * size)
+
+
+def _order_statistics(slopes: Values, reach: float) -> tuple[float, float]:
+    """Sen's confidence limits: the slopes `reach` half-ranks to both sides of the median."""
+    pairs = len(slopes)
+    low = max(0, int(np.floor((pairs - reach) / 2.0)))
+    high = min(pairs - 1, int(np.ceil((pairs + reach) / 2.0)))
+    return float(slopes[low]), float(slopes[high])
+
+
+def _autocorrelation(deviation: Values, there: np.ndarray, lag: int, variance: float) -> float:
+    both = int((there[lag:] & there[:-lag]).sum())
+    if both < FEWEST // 2:
+        return 0.0
+    shrunk = both / len(there)  # as the usual estimate: far lags count for less
+    return float((deviation[lag:] * deviation[:-lag]).sum() / both / variance) * shrunk
+
+
+def _ranks(values: Values) -> Values:
+    order = np.argsort(values, kind="stable")
+    ranks = np.empty(len(values))
+    ranks[order] = np.arange(1.0, len(values) + 1.0)
+    _, inverse, counts = np.unique(values, return_inverse=True, return_counts=True)
+    return np.asarray((np.bincount(inverse, weights=ranks) / counts)[inverse])
