@@ -29,8 +29,9 @@ class Direction(StrEnum):
 class Limit:
     """An operator's hard bound: broken when a reading is above `above` or below `below`.
 
-    It holds for single hosts, or for aggregates (per role and over all hosts), of one role or of every one.
-    Counts are compared as events a minute, so that the tick may change without the limits.
+    It holds for single hosts, or for aggregates (per role and over all hosts), of one role or of every one;
+    or for one host by name. Counts are compared as events a minute, so that the tick may change without the
+    limits.
     """
 
     above: float | None = None
@@ -39,6 +40,23 @@ class Limit:
     role: str = ""
     readings: int = 2
     """How many readings in a row must break it."""
+    host: str = ""
+    """Only this host; empty: every one."""
+    besides: tuple[str, ...] = ()
+    """Hosts, and roles as `@role`, for which somebody set a limit of their own in place of this one."""
+
+    @property
+    def place(self) -> tuple[str, str, str]:
+        """What it is about: scope, role, host. A gauge has one limit that a person set in each place."""
+        return self.scope, self.role, self.host
+
+    def concerns(self, host: str, role: str) -> bool:
+        """True where it holds for this host; with an empty host, for this role's aggregate."""
+        if self.host:
+            return host == self.host
+        if self.role and self.role != role:
+            return False
+        return f"@{role}" not in self.besides and (not host or host not in self.besides)
 
     def broken_by(self, value: float) -> bool:
         """NaN breaks nothing: absence is the no-data rules' business."""
