@@ -325,10 +325,11 @@ configuration = _table(
 
 override = _table(
     "override",
-    ("gauge", "scope", "role"),
+    ("gauge", "scope", "role", "host"),
     Column("gauge", Words, nullable=False),
     Column("scope", Words, nullable=False),
     Column("role", Words, nullable=False),
+    Column("host", Words, nullable=False),
     _json("value"),
     _text("by"),
     _text("why"),
@@ -342,6 +343,7 @@ limit_change = _table(
     Column("gauge", Words, nullable=False),
     Column("scope", Words, nullable=False),
     Column("role", Words, nullable=False),
+    Column("host", Words, nullable=False),
     _json("was"),
     _json("became"),
     _text("by"),

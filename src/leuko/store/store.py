@@ -24,9 +24,11 @@ from leuko.store.findings import Findings
 from leuko.store.hosts import Hosts
 from leuko.store.intents import Intents
 from leuko.store.leases import Leases
+from leuko.store.limit_changes import LimitChanges
 from leuko.store.lines import Lines
 from leuko.store.locks import Locks
 from leuko.store.migrations import ADVISORY_LOCK, migrate
+from leuko.store.observations import Observations
 from leuko.store.operations import Operations
 from leuko.store.overrides import Overrides
 from leuko.store.pushes import Pushes
@@ -61,6 +63,8 @@ class Store:
         self.leases = Leases(database)
         self.configurations = Configurations(database)
         self.overrides = Overrides(database)
+        self.limit_changes = LimitChanges(database)
+        self.observations = Observations(database)
         self._readings = readings
 
     @classmethod

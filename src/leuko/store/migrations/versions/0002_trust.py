@@ -12,6 +12,23 @@ depends_on = None
 
 
 def upgrade() -> None:
+    op.drop_table("override")  # nothing wrote into it yet, and its key is another one now
+    op.create_table(
+        "override",
+        sa.Column("application", sa.Text(), nullable=False),
+        sa.Column("environment", sa.Text(), nullable=False),
+        sa.Column("gauge", sa.Text(), nullable=False),
+        sa.Column("scope", sa.Text(), nullable=False),
+        sa.Column("role", sa.Text(), nullable=False),
+        sa.Column("host", sa.Text(), nullable=False),
+        sa.Column("value", sa.Text(), nullable=False),
+        sa.Column("by", sa.Text(), server_default="", nullable=False),
+        sa.Column("why", sa.Text(), server_default="", nullable=False),
+        sa.Column("at", sa.BigInteger(), nullable=False),
+        sa.PrimaryKeyConstraint(
+            "application", "environment", "gauge", "scope", "role", "host", name="override_key"
+        ),
+    )
     op.create_table(
         "drill",
         sa.Column("application", sa.Text(), nullable=False),
@@ -37,6 +54,7 @@ def upgrade() -> None:
         sa.Column("gauge", sa.Text(), nullable=False),
         sa.Column("scope", sa.Text(), nullable=False),
         sa.Column("role", sa.Text(), nullable=False),
+        sa.Column("host", sa.Text(), nullable=False),
         sa.Column("was", sa.Text(), nullable=False),
         sa.Column("became", sa.Text(), nullable=False),
         sa.Column("by", sa.Text(), server_default="", nullable=False),
