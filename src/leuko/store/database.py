@@ -7,10 +7,11 @@ connections of their own and see the last commit. PostgreSQL: what serialises is
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator
+import asyncio
+from collections.abc import AsyncIterator, Coroutine
 from contextlib import AbstractContextManager, asynccontextmanager
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
 
 from sqlalchemy import URL, Connection, event, make_url
 from sqlalchemy.exc import ArgumentError
@@ -24,6 +25,29 @@ BUSY_MS = 15_000
 READERS = 4
 PATIENCE = 60.0
 """Seconds that a transaction waits for its turn: longer than any other transaction may take."""
+
+
+T = TypeVar("T")
+
+
+async def to_its_end(step: Coroutine[Any, Any, T]) -> T:
+    """Awaits one step of a database; a cancellation is obeyed after the step, not in the middle of it.
+
+    A connection that is torn away while its thread works keeps its transaction, and with it the write lock of
+    an SQLite file, until the garbage collector finds it.
+    """
+    task = asyncio.ensure_future(step)
+    try:
+        return await asyncio.shield(task)
+    except asyncio.CancelledError:
+        while not task.done():
+            try:
+                await asyncio.wait({task})
+            except asyncio.CancelledError:
+                continue  # asked once more: the step is short, and the first cancellation is raised after it
+        if not task.cancelled():
+            task.exception()  # it is known; what is raised is the cancellation
+        raise
 
 
 class Database:
@@ -50,7 +74,7 @@ class Database:
         """A transaction that writes; all of it is saved when the block ends, nothing when it raises."""
         try:
             with self.translated():
-                async with self._write.begin() as connection:
+                async with _begun(self._write) as connection:
                     try:
                         yield connection
                     except OSError as error:
@@ -62,7 +86,7 @@ class Database:
     async def reading(self) -> AsyncIterator[AsyncConnection]:
         """A short transaction that sees one state of the store and cannot write."""
         with self.translated():
-            async with self._read.begin() as connection:
+            async with _begun(self._read) as connection:
                 yield connection
 
     def translated(self) -> AbstractContextManager[None]:
@@ -74,6 +98,24 @@ class Database:
         await self._write.dispose()
         if self._read is not self._write:
             await self._read.dispose()
+
+
+@asynccontextmanager
+async def _begun(engine: AsyncEngine) -> AsyncIterator[AsyncConnection]:
+    """A transaction on a connection of its own, begun and ended whole."""
+    connection = engine.connect()
+    try:
+        await to_its_end(_begin(connection))
+        yield connection
+        await to_its_end(connection.commit())
+    finally:
+        if connection.sync_connection is not None:  # else it never connected
+            await to_its_end(connection.close())  # what was not saved is rolled back by that
+
+
+async def _begin(connection: AsyncConnection) -> None:
+    await connection.start()
+    await connection.begin()
 
 
 def connect(address: str | Path) -> Database:

@@ -12,7 +12,7 @@ from sqlalchemy.ext.asyncio import AsyncConnection
 
 from leuko.domain.line import Line
 from leuko.store import schema
-from leuko.store.database import Database
+from leuko.store.database import Database, to_its_end
 from leuko.store.errors import Lost
 
 CHANNEL = "leuko_events"
@@ -69,7 +69,7 @@ class Transaction:
     ) -> CursorResult[Any]:
         """Runs a statement; with `rows` once for each, as one batch."""
         with self._database.translated():
-            return await self._connection.execute(statement, rows)
+            return await to_its_end(self._connection.execute(statement, rows))
 
     async def swap(self, statement: Executable, what: str) -> None:
         """Runs an update that must change exactly one row: that is the compare-and-set."""
