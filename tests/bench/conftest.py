@@ -1,0 +1,6 @@
+"""The bench's modules lie beside its programs, not in a package."""
+
+import sys
+from pathlib import Path
+
+sys.path.insert(0, str(Path(__file__).parents[2] / "bench"))
