@@ -23,9 +23,11 @@ from leuko.domain.verdict import Decision
 from leuko.statistics.judge import judge
 from leuko.statistics.path import path
 from leuko.statistics.placebo import placebo
+from leuko.statistics.question import Question
+from leuko.statistics.transient import ENOUGH, Transient, transient
 
 NEVER = math.nan
-OURS = "Leuko"
+OURS, LEARNED = "Leuko", "Leuko, learned"
 
 
 @dataclass(frozen=True)
@@ -39,6 +41,8 @@ class Case:
     faults: Mapping[str, Part] = field(default_factory=lambda: MappingProxyType({}))
     one_of: tuple[str, ...] = ()
     """The fault named "" falls on one of these meters, another one in each push."""
+    learned: bool = False
+    """Judged twice: as a fleet's first push, and with the warm-up that twenty healthy ones taught."""
 
     def pushed(self, seed: int) -> Push:
         """The push of that seed."""
@@ -48,11 +52,17 @@ class Case:
         return push(self.world, self.fleet, self.meters, seed, faults)
 
 
-def ours(one: Push, budgets: Sequence[float]) -> dict[float, float]:
+def ours(question: Question, budgets: Sequence[float]) -> dict[float, float]:
     """Seconds after the switch at which the push is rolled back, for each budget; NaN: it is not."""
-    found = path(one.question(budgets[0]))
+    found = path(question)
     times = (1 + np.arange(found.total.size)) * TICK
     return {budget: _first(times[found.total >= -math.log(budget) - 1e-9]) for budget in budgets}
+
+
+def warm_up(case: Case) -> Mapping[str, Transient]:
+    """What twenty healthy pushes of the same fleet teach, none of them among those that are judged."""
+    healthy = replace(case, faults={}, one_of=())
+    return transient([healthy.pushed(10**6 + seed).question(case.budgets[0]) for seed in range(ENOUGH)])
 
 
 def _first(times: NDArray[np.floating]) -> float:
@@ -69,6 +79,7 @@ def seen_by_peers(one: Push) -> list[Seen]:
             TICK,
             events=meter.what in {"count", "ratio"},
             rises=meter.direction is not Direction.DOWN,
+            happened=np.asarray(one.readings[meter.name].values) if meter.what == "ratio" else None,
         )
         for meter in one.meters
     ]
@@ -109,10 +120,15 @@ def judged(
 ) -> dict[str, list[float]]:
     """Times of rollback, by who judged; peers see the first `by_peers` pushes."""
     times: dict[str, list[float]] = {}
+    learned = warm_up(case) if case.learned else {}
     for number, seed in enumerate(seeds):
         one = case.pushed(seed)
-        for budget, found in ours(one, case.budgets).items():
+        question = one.question(case.budgets[0])
+        for budget, found in ours(question, case.budgets).items():
             times.setdefault(f"{OURS} {100 * budget:g} %", []).append(found)
+        if learned:
+            for budget, found in ours(replace(question, transients=learned), case.budgets).items():
+                times.setdefault(f"{LEARNED} {100 * budget:g} %", []).append(found)
         if number < by_peers:
             seen = seen_by_peers(one)
             for name in peers:

@@ -32,6 +32,8 @@ class Seen:
     tick: float
     events: bool
     rises: bool = True
+    happened: Values | None = None
+    """The events themselves, where `values` are a share of requests."""
 
     def mean(self, hosts: Mask) -> Values:
         """Per tick, of a group of hosts, over all ticks; NaN where none was read."""
@@ -181,7 +183,8 @@ def deltas(gauges: Sequence[Seen]) -> float:
 
 def poisson_logs(seen: Seen) -> Values:
     """Log of the e-value after each tick of the watch."""
-    after = np.nan_to_num(seen.values[seen.split :])
+    happened = seen.values if seen.happened is None else seen.happened
+    after = np.nan_to_num(happened[seen.split :])
     x = np.cumsum(after[:, seen.canary].sum(axis=1))
     y = np.cumsum(after[:, ~seen.canary].sum(axis=1))
     part = seen.canary.mean()

@@ -14,11 +14,12 @@ from collections.abc import Mapping
 from dataclasses import replace
 from functools import partial
 
-from _cells import Cell, do, parser
+from _cells import Cell, do, done_before, parser
 from _judged import Case, decisions, detections, false_rollbacks, gated, look
 from _noise import Part, Slow, Step
 from _peers import PEERS
 from _pushes import CPU, ERRORS, LOAD, QUANTILE, RATIO, REGISTRATIONS, TEN, Fleet
+from _tables import everything
 from _worlds import STUDY, WORLDS
 
 SINGLE = (0.001, 0.005)
@@ -59,7 +60,7 @@ def healthy(count: int) -> dict[str, Cell]:
         for world in WORLDS.values():
             if str(fleet) == "10/5" and world is not STUDY:
                 continue
-            case = Case(world, fleet, TEN, PUSH)
+            case = Case(world, fleet, TEN, PUSH, learned=True)
             names = [name for name in PEERS if world is STUDY or "10 s" not in name]
             peers = some // (2 if world is STUDY else 5)
             cells[f"healthy: {world.name}, {fleet}"] = partial(false_rollbacks, case, some, names, peers)
@@ -72,7 +73,8 @@ def one(count: int) -> dict[str, Cell]:
     for fleet in FLEETS:
         some = round(count * WIDE.get(str(fleet), 1.0))
         for meter in (ERRORS, CPU, LOAD, RATIO, QUANTILE, REGISTRATIONS):
-            case = Case(STUDY, fleet, (meter,), SINGLE)
+            learned = meter in (CPU, LOAD, QUANTILE)
+            case = Case(STUDY, fleet, (meter,), SINGLE, learned=learned)
             label = f"one: {meter.name}, {fleet}"
             cells[f"{label}, healthy"] = partial(false_rollbacks, case, 2 * some, tuple(PEERS), some // 2)
             for size, fault in (FALLS if meter is REGISTRATIONS else RISES).items():
@@ -88,7 +90,7 @@ def ten(count: int) -> dict[str, Cell]:
         some = round(count * WIDE.get(str(fleet), 1.0)) // 2
         for label, (kind, fault) in ONE_BAD.items():
             names = tuple(meter.name for meter in TEN if (meter.what == "count") == (kind == "count"))
-            case = Case(STUDY, fleet, TEN, PUSH, {"": fault}, names)
+            case = Case(STUDY, fleet, TEN, PUSH, {"": fault}, names, learned=True)
             cells[f"ten: {label}, {fleet}"] = partial(detections, case, some)
     return cells
 
@@ -176,7 +178,11 @@ def main() -> None:
     made.add_argument(
         "--pushes", type=int, default=1000, help="simulated pushes of a cell; large fleets: fewer"
     )
+    made.add_argument("--table", action="store_true", help="print the markdown of what --out holds")
     chosen = made.parse_args()
+    if chosen.table:
+        print(everything({cell["cell"]: cell for cell in done_before(chosen.out)}))
+        return
     do(cells(20 if chosen.quick else chosen.pushes), chosen)
 
 

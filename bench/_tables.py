@@ -1,0 +1,195 @@
+"""Markdown of the verdict's cells: peers side by side, and the study's figures in brackets."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping, Sequence
+from typing import Any
+
+from _study import FLEETS, TEN_BAD, reached
+
+Cells = Mapping[str, Mapping[str, Any]]
+SIZES = ("x1.1", "x1.5", "x2", "x10", "slow", "to half", "to a tenth", "to nothing")
+
+
+def _table(head: Sequence[str], rows: Iterable[Sequence[str]]) -> str:
+    lines = [head, ["---"] * len(head), *rows]
+    return "\n".join("| " + " | ".join(line) + " |" for line in lines)
+
+
+def percent(rate: Mapping[str, Any]) -> str:
+    """A rate in per cent, with its upper limit."""
+    found, of = rate["rolled_back"], rate["of"]
+    return f"{100 * found / of:.2g} (< {100 * rate['limits'][1]:.2g})"
+
+
+def plain(rate: Mapping[str, Any]) -> str:
+    """A peer's rate in per cent."""
+    return f"{100 * rate['rolled_back'] / rate['of']:.2g}"
+
+
+def speed(found: Mapping[str, Any]) -> str:
+    """Caught in per cent / second by which half / 95 % of all were caught."""
+    if found["half"] is None and found["most"] is None:
+        return f"{found['caught']:.0f}"
+    return "/".join([f"{found['caught']:.0f}", *(_second(found[key]) for key in ("half", "most"))])
+
+
+def _second(value: float | None) -> str:
+    return "-" if value is None else f"{value:.0f}"
+
+
+def slower(found: Mapping[str, Any], study: Sequence[float | None]) -> bool:
+    """Slower than the study, beyond the noise of the simulation: a tick, or four per cent of pushes."""
+    caught, half = study[0], study[1]
+    if caught is not None and found["caught"] < caught - 4:
+        return True
+    return half is not None and (found["half"] is None or found["half"] > half + 5)
+
+
+def healthy(cells: Cells) -> str:
+    """By world: false rollbacks of ours on each fleet."""
+    head = ["world", *(f"{fleet}{mode}" for fleet in FLEETS for mode in ("", ", learned"))]
+    rows: dict[str, list[str]] = {}
+    for cell in cells.values():
+        if cell["cell"].startswith("healthy: "):
+            rows.setdefault(cell["world"], [])
+    for world, row in rows.items():
+        for fleet in FLEETS:
+            found = cells.get(f"healthy: {world}, {fleet}")
+            for name in ("Leuko 0.5 %", "Leuko, learned 0.5 %"):
+                row.append(percent(found["rates"][name]) if found and name in found["rates"] else "")
+    return _table(head, [[world, *row] for world, row in rows.items()])
+
+
+def peers_of_healthy(cells: Cells) -> str:
+    """By world and fleet: everybody's false rollbacks of healthy pushes with ten gauges, per cent."""
+    some = [cell for cell in cells.values() if cell["cell"].startswith("healthy: ")]
+    names = list(dict.fromkeys(name for cell in some for name in cell["rates"] if "learned" not in name))
+    return _table(
+        ["world, fleet", *names],
+        [
+            [
+                f"{cell['world']}, {cell['fleet']}",
+                *(plain(cell["rates"][name]) if name in cell["rates"] else "" for name in names),
+            ]
+            for cell in some
+        ],
+    )
+
+
+def single(cells: Cells, gauge: str) -> str:
+    """One gauge: who rolls back healthy pushes how often, and catches which size how soon."""
+    rows = []
+    for kind in ("healthy", *SIZES):
+        found = {fleet: cells.get(f"one: {gauge}, {fleet}, {kind}") for fleet in FLEETS}
+        names = dict.fromkeys(
+            name for cell in found.values() if cell for name in cell.get("rates", cell.get("speeds", {}))
+        )
+        for name in names:
+            row = [kind, name]
+            for fleet, cell in found.items():
+                row.append(_single(cell, name, reached(gauge, kind, fleet)))
+            rows.append(row)
+    return _table(["", "", *FLEETS], rows)
+
+
+def _single(cell: Mapping[str, Any] | None, name: str, study: Sequence[float | None] | None) -> str:
+    if cell is None:
+        return ""
+    if "rates" in cell:
+        return plain(cell["rates"][name]) if name in cell["rates"] else ""
+    if name not in cell["speeds"]:
+        return ""
+    said = speed(cell["speeds"][name])
+    best = "Leuko, learned 0.1 %" if "Leuko, learned 0.1 %" in cell["speeds"] else "Leuko 0.1 %"
+    if study is not None and name == best:
+        said += f" ({'/'.join(_second(value) for value in study)})"
+        said = f"**{said}**" if slower(cell["speeds"][name], study) else said
+    return said
+
+
+def one_of_ten(cells: Cells) -> str:
+    """One of ten gauges is bad."""
+    rows = []
+    for cell in cells.values():
+        if not cell["cell"].startswith("ten: "):
+            continue
+        label = cell["cell"].removeprefix("ten: ").rsplit(", ", 1)[0]
+        study = TEN_BAD.get(label, {}).get(cell["fleet"])
+        said = "" if study is None else f"{study[0]:.0f}/{_second(study[1])}"
+        names = ("Leuko 0.5 %", "Leuko 1 %", "Leuko, learned 0.5 %", "Leuko, learned 1 %")
+        rows.append(
+            [
+                label,
+                cell["fleet"],
+                *(speed(cell["speeds"][name]) for name in names if name in cell["speeds"]),
+                said,
+            ]
+        )
+    return _table(["bad", "fleet", "0.5 %", "1 %", "learned, 0.5 %", "learned, 1 %", "study, 1 %"], rows)
+
+
+def others(cells: Cells, prefix: str) -> str:
+    """Cells of ours alone: the last phase, small fleets."""
+    rows = []
+    for cell in cells.values():
+        if not cell["cell"].startswith(prefix):
+            continue
+        values = cell.get("rates") or cell.get("speeds") or {}
+        told = [percent(value) if "rates" in cell else speed(value) for value in values.values()]
+        rows.append([cell["cell"].removeprefix(prefix), *told])
+    width = max((len(row) for row in rows), default=1)
+    return _table(["", "", ""][:width], rows)
+
+
+def said(cells: Cells) -> str:
+    """The whole verdict at the end of healthy watches."""
+    rows = [
+        [
+            f"{cell['world']}, {cell['fleet']}",
+            ", ".join(f"{n} {what}" for what, n in cell["decisions"].items()),
+        ]
+        for cell in cells.values()
+        if cell["cell"].startswith("said: ")
+    ]
+    return _table(["world, fleet", "decisions"], rows)
+
+
+def gates(cells: Cells) -> str:
+    """With and without the placebo gate."""
+    rows = [
+        [
+            cell["cell"].removeprefix("gate: "),
+            *(f"{percent(cell[key])}, half {_second(cell[key]['half'])}" for key in ("without", "with")),
+        ]
+        for cell in cells.values()
+        if cell["cell"].startswith("gate: ")
+    ]
+    return _table(["", "without", "with the gate"], rows)
+
+
+def looks(cells: Cells) -> str:
+    """What one look costs."""
+    rows = [
+        [
+            f"{cell['hosts']} hosts, {cell['gauges']} gauges",
+            *(f"{cell[key]} ms" for key in ("cpu_ms", "wall_ms")),
+        ]
+        for cell in cells.values()
+        if cell["cell"].startswith("look: ")
+    ]
+    return _table(["", "CPU", "wall"], rows)
+
+
+def everything(cells: Cells) -> str:
+    """All tables under their headings."""
+    parts = [("One look", looks(cells)), ("Healthy pushes, ten gauges", healthy(cells))]
+    parts.append(("The same, everybody", peers_of_healthy(cells)))
+    gauges = dict.fromkeys(
+        name.removeprefix("one: ").split(", ")[0] for name in cells if name.startswith("one: ")
+    )
+    parts += [(f"One gauge: {gauge}", single(cells, gauge)) for gauge in gauges]
+    parts += [("One of ten gauges is bad", one_of_ten(cells)), ("The last phase", others(cells, "last: "))]
+    parts += [("Fleets of one and two hosts", others(cells, "small: ")), ("Decisions", said(cells))]
+    parts.append(("The placebo gate", gates(cells)))
+    return "\n\n".join(f"### {title}\n\n{table}" for title, table in parts) + "\n"
