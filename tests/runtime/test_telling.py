@@ -10,9 +10,9 @@ from tests.builders import LINE, NOON, HandClock, change, configuration
 from leuko.domain.gauge import Gauge, Kind, Limit
 from leuko.gauges.source import Health
 from leuko.notify.recording import RecordingNotifier
-from leuko.runtime.gauging import overridden
 from leuko.runtime.ground import Bell, Ground
 from leuko.runtime.messenger import Messenger
+from leuko.runtime.questions import overridden
 from leuko.runtime.sources import LOOKS, Sources
 from leuko.runtime.supervision import Loop, LoopLag
 from leuko.store.events import Event

@@ -18,6 +18,14 @@ class PlannedHost:
 
 
 @dataclass(frozen=True, slots=True)
+class WatchedHost:
+    """A host that is not pushed to (a database, a cache), but watched."""
+
+    name: str
+    role: str
+
+
+@dataclass(frozen=True, slots=True)
 class Plan:
     """Hosts by phase, how long each is watched, what is carried and what changes."""
 
@@ -46,6 +54,7 @@ class Plan:
     override_window: bool = False
     approved_by: str = ""
     """Who let a push start that changes hooks, gauges, limits or fleet."""
+    watched: tuple[WatchedHost, ...] = ()
 
     def phase(self, index: int) -> tuple[PlannedHost, ...]:
         """Hosts of one phase."""

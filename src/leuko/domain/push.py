@@ -103,6 +103,15 @@ class Rules:
 
 
 @dataclass(frozen=True, slots=True)
+class Entered:
+    """A state that a push came into, of which phase and when."""
+
+    state: State
+    phase: int
+    at: datetime
+
+
+@dataclass(frozen=True, slots=True)
 class Push:
     """One rollout of one release to one environment. Numbers count from 1 on each line."""
 
@@ -135,6 +144,8 @@ class Push:
     """A rollback that gives up capacity (`--now`)."""
     pardoned: bool = False
     """A person promoted it without the hosts that cannot be reached: they no longer count."""
+    history: tuple[Entered, ...] = ()
+    """Every state that it came into: what was judged at any moment can be said again later."""
     version: int = 0
 
     @property
@@ -603,14 +614,16 @@ def _enter(push: Push, state: State, at: datetime, *, phase: int | None = None) 
         State.HELD: rules.held_timeout,
         State.ROLLING_BACK: rules.restore_timeout,
     }[state]
+    phase = push.phase if phase is None else phase
     return replace(
         push,
         state=state,
         since=at,
         deadline=at + timedelta(seconds=seconds),
-        phase=push.phase if phase is None else phase,
+        phase=phase,
         held_from=push.state if state is State.HELD else None,
         started_at=push.started_at or at,
+        history=(*push.history, Entered(state, phase, at)),
     )
 
 
@@ -631,7 +644,8 @@ def _cancel(push: Push, stop: Stop, at: datetime) -> Push:
 
 
 def _end(push: Push, state: State, at: datetime) -> Push:
-    return replace(push, state=state, since=at, deadline=None, held_from=None, ended_at=at)
+    history = (*push.history, Entered(state, push.phase, at))
+    return replace(push, state=state, since=at, deadline=None, held_from=None, ended_at=at, history=history)
 
 
 def _hosts(number: int) -> str:

@@ -15,66 +15,29 @@ from numpy.typing import NDArray
 
 from leuko.config.components import ONLY
 from leuko.config.fleet import component_root
-from leuko.config.model import Configuration, GaugeLimit
-from leuko.config.model import Gauge as GaugeSection
+from leuko.config.model import Configuration
 from leuko.domain.errors import LeukoError
 from leuko.domain.fleet import Host
-from leuko.domain.gauge import Direction, Gauge, Kind, Limit
 from leuko.domain.push import Push, State
-from leuko.domain.rollout import HostProgress, HostState
+from leuko.domain.rollout import HostProgress
 from leuko.domain.verdict import Verdict
 from leuko.gauges.sampling import Sampler
 from leuko.gauges.source import OF, Start, Target
 from leuko.runtime.ground import Ground
 from leuko.runtime.orders import components_of
-from leuko.runtime.planning import stored_plan
+from leuko.runtime.questions import of_push
 from leuko.runtime.sources import Sources
 from leuko.runtime.supervision import Loop
 from leuko.statistics.judge import judge
-from leuko.statistics.question import Question, Series
-from leuko.store.overrides import Override
+from leuko.statistics.question import Question
 from leuko.store.readings import Readings
 from leuko.store.series import Reading
-from leuko.store.series import Series as ReadSeries
 
 LOOK_SECONDS = 2.0
 BIG = 5_000_000
 """Readings in one question above which it is judged in a process of its own: the event loop stays free."""
-HISTORY = timedelta(minutes=30)
-BUDGET = 0.005
-"""Part of healthy pushes that may be rolled back by chance: shared out over the phases of a push."""
-SETTLED = 3
-"""Ticks after a rollback until a host's readings are the base's again."""
-LONGEST_WATCH = 3
-"""A watch that could not see enough may last this many times its length."""
-
-
-def gauge_of(name: str, section: GaugeSection) -> Gauge:
-    """The domain's gauge."""
-    return Gauge(
-        name=name,
-        kind=Kind(section.kind),
-        direction=Direction(section.direction),
-        unit=section.unit,
-        roles=section.roles,
-        required=section.required,
-        limits=tuple(_limit(limit) for limit in section.limits),
-        must_see=section.must_see,
-    )
-
-
-def _limit(section: GaugeLimit) -> Limit:
-    return Limit(section.above, section.below, section.scope, section.role, section.readings)
-
-
-def overridden(gauge: Gauge, overrides: Sequence[Override]) -> Gauge:
-    """The gauge with the limits that people set on the page in place of those of the same scope and role."""
-    own = [override.limit for override in overrides if override.gauge == gauge.name]
-    if not own:
-        return gauge
-    places = {(limit.scope, limit.role) for limit in own}
-    kept = [limit for limit in gauge.limits if (limit.scope, limit.role) not in places]
-    return replace(gauge, limits=(*kept, *own))
+JUST_NOW = timedelta(seconds=1)
+"""A tick is stored a moment after it closed, by a clock that may have been set back a little."""
 
 
 class Sampling:
@@ -212,14 +175,17 @@ class Judge:
         span = await self.readings.span(self.ground.line)
         if span is None or (push.number, push.watch, span[1].timestamp()) == self.last:
             return None  # history is read once a tick, not at every answer of a host
-        question = await self._question(push, rows, configuration)
+        ground = self.ground
+        upto = ground.clock.now() + JUST_NOW
+        question = await of_push(ground.store, ground.line, push, rows, configuration, upto)
         if question is None:
             return None
         seen = (push.number, push.watch, float(question.times[-1]))
         if seen == self.last:
             return None
         self.last = seen
-        return await self._judged(question)
+        verdict = await self._judged(question)
+        return replace(verdict, until=float(question.times[-1]))
 
     async def _judged(self, question: Question) -> Verdict:
         if len(question.times) * len(question.hosts) * len(question.gauges) < BIG:
@@ -237,103 +203,3 @@ class Judge:
         if self._workers is not None:
             self._workers.shutdown(wait=False, cancel_futures=True)
             self._workers = None
-
-    async def _leave_out_spoiled(self, push: Push, read: ReadSeries) -> None:
-        """History must be of what was good: readings under a release that was taken back are left out.
-
-        So is everything before the end of the first push of all, when nothing ran yet.
-        """
-        store, line = self.ground.store, self.ground.line
-        for earlier in await store.pushes.recent(line, limit=50, before=push.number):
-            if earlier.ended_at is None or earlier.started_at is None:
-                continue
-            until = read.times <= earlier.ended_at.timestamp() + SETTLED * self.ground.configuration.tick
-            if not until.any():
-                return
-            if earlier.state is State.LIVE and _since_begin(earlier):
-                _blank(read, until, np.ones(len(read.hosts), dtype=bool))
-            elif earlier.state in (State.ROLLED_BACK, State.STUCK):
-                rows = await store.hosts.progress(line, earlier.number)
-                touched = {row.host for row in rows if row.switched_at is not None}
-                during = until & (read.times >= earlier.started_at.timestamp())
-                _blank(read, during, np.array([name in touched for name in read.hosts], dtype=bool))
-
-    async def _question(
-        self, push: Push, rows: Sequence[HostProgress], configuration: Configuration
-    ) -> Question | None:
-        ground = self.ground
-        overrides = await ground.store.overrides.all(ground.line)
-        gauges = tuple(
-            overridden(gauge_of(name, section), overrides) for name, section in configuration.gauges.items()
-        )
-        began = push.watch_began or push.since
-        first = min((row.switched_at for row in rows if row.switched_at), default=began)
-        now = ground.clock.now()
-        read = await self.readings.read(
-            ground.line, [gauge.name for gauge in gauges], first - HISTORY, now + timedelta(seconds=1)
-        )
-        if not len(read.times):
-            return None
-        await self._leave_out_spoiled(push, read)
-        plan = await stored_plan(ground, push.number)
-        by_host = {row.host: row for row in rows}
-        roles = {host.name: host.role for host in ground.hosts}
-        switched = [_switched_at(by_host.get(name)) for name in read.hosts]
-        held_back = np.array([_held_back(by_host.get(name)) for name in read.hosts], dtype=bool)
-        if push.base is None:
-            _blank_before_first(read, switched)
-        phase = [row.phase <= push.phase if (row := by_host.get(name)) else False for name in read.hosts]
-        wanted = plan.watches[min(push.phase, len(plan.watches) - 1)]
-        shape = (len(read.times), len(read.hosts))
-        absent = np.full(shape, np.nan)
-        return Question(
-            gauges=gauges,
-            hosts=read.hosts,
-            roles=tuple(roles.get(name, "") for name in read.hosts),
-            pushed_roles=frozenset(row.role for row in rows if row.phase == push.phase),
-            tick=configuration.tick,
-            times=read.times,
-            series={
-                gauge.name: Series(
-                    read.values.get(gauge.name, absent),
-                    read.denominators.get(gauge.name, absent) if gauge.kind is Kind.RATIO else None,
-                )
-                for gauge in gauges
-            },
-            switched_at=np.array(switched, dtype=np.float64),
-            watched=np.array(phase, dtype=bool) & ~held_back,
-            watch_from=began.timestamp(),
-            wanted=wanted,
-            longest=wanted * LONGEST_WATCH,
-            held_back=held_back,
-            first=push.base is None,
-            budget=BUDGET / push.rules.phases,
-        )
-
-
-def _blank(read: ReadSeries, ticks: NDArray[np.bool_], hosts: NDArray[np.bool_]) -> None:
-    for values in (*read.values.values(), *read.denominators.values()):
-        values[np.ix_(ticks, hosts)] = np.nan
-
-
-def _blank_before_first(read: ReadSeries, switched: Sequence[float]) -> None:
-    """Where nothing of the application ran yet, readings are of something else: no control, no history."""
-    for index, since in enumerate(switched):
-        nothing_ran = read.times <= since if np.isfinite(since) else np.ones(len(read.times), dtype=bool)
-        _blank(read, nothing_ran, np.arange(len(read.hosts)) == index)
-
-
-def _since_begin(push: Push) -> bool:
-    """A real first push: before its end nothing ran. An adopted release ran before it was adopted."""
-    return push.base is None and push.started_at != push.ended_at
-
-
-def _switched_at(row: HostProgress | None) -> float:
-    """NaN: it runs the base, or nobody can say what."""
-    if row is None or row.state is not HostState.SWITCHED or row.switched_at is None:
-        return float("nan")
-    return row.switched_at.timestamp()
-
-
-def _held_back(row: HostProgress | None) -> bool:
-    return row is not None and row.phase < 0

@@ -12,7 +12,7 @@ from leuko.config.quantities import share
 from leuko.domain.change import Commit
 from leuko.domain.errors import LeukoError
 from leuko.domain.fleet import HOLD_BACK, assign_phases
-from leuko.domain.plan import Plan, PlannedHost
+from leuko.domain.plan import Plan, PlannedHost, WatchedHost
 from leuko.domain.push import Origin, Push, Rules, State
 from leuko.domain.release import Release, release_name
 from leuko.domain.rollout import HostProgress
@@ -201,6 +201,7 @@ class Planner:
             expected_seconds=sum(watches) * configuration.tick + SWITCH_SECONDS * (len(watches) + 1),
             min_healthy=configuration.fleet.min_healthy,
             secrets=tuple(configuration.secrets),
+            watched=tuple(WatchedHost(host.name, host.role) for host in ground.hosts if not host.pushed),
         )
 
     async def _rotation(self) -> int:

@@ -1,0 +1,220 @@
+"""The question of a push at a moment, from stored values alone.
+
+The judge puts it once a tick. Whoever looks back (`leuko replay`, `leuko limits try`) puts the same question
+again: the same readings, rows and configuration give the same question, on any machine.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import replace
+from datetime import datetime, timedelta
+
+import numpy as np
+from numpy.typing import NDArray
+
+from leuko.config.freeze import stricter
+from leuko.config.model import Configuration, GaugeLimit
+from leuko.config.model import Gauge as GaugeSection
+from leuko.domain.fleet import HOLD_BACK
+from leuko.domain.gauge import HOSTLESS, Direction, Gauge, Kind, Limit
+from leuko.domain.line import Line
+from leuko.domain.plan import Plan
+from leuko.domain.push import Push, State
+from leuko.domain.rollout import HostProgress, HostState
+from leuko.domain.timeline import Judging, judging
+from leuko.statistics.question import Question, Series
+from leuko.store.overrides import Override
+from leuko.store.series import Series as ReadSeries
+from leuko.store.store import Store
+
+HISTORY = timedelta(minutes=30)
+BUDGET = 0.005
+"""Part of healthy pushes that may be rolled back by chance: shared out over the phases of a push."""
+SETTLED = 3
+"""Ticks after a rollback until a host's readings are the base's again."""
+LONGEST_WATCH = 3
+"""A watch that could not see enough may last this many times its length."""
+JUST_CLOSED = timedelta(microseconds=1)
+
+
+async def of_push(
+    store: Store,
+    line: Line,
+    push: Push,
+    rows: Sequence[HostProgress],
+    configuration: Configuration,
+    upto: datetime,
+    *,
+    overrides: Sequence[Override] | None = None,
+) -> Question | None:
+    """What the judge is asked about `push` with the ticks that closed by `upto`; None where there is nothing.
+
+    `rows` are its hosts as they are stored now, `configuration` is what `judged_by` gives. `overrides` are
+    the limits set on the page that were in force then; those of now where not given.
+    """
+    now = judging(push, upto)
+    plan = await store.pushes.plan(line, push.number)
+    if now is None or plan is None:
+        return None
+    if overrides is None:
+        overrides = await store.overrides.all(line)
+    gauges = gauges_of(configuration, overrides)
+    switched = {row.host: switched_at(row, upto) for row in rows}
+    first = min((at for at in switched.values() if at is not None), default=now.began)
+    names = [gauge.name for gauge in gauges]
+    read = await store.readings.read(line, names, first - HISTORY, upto + JUST_CLOSED)
+    if not len(read.times):
+        return None
+    await leave_out_spoiled(store, line, push.number, read, configuration.tick)
+    since = _since(read.hosts, switched)
+    if push.base is None:
+        _blank_before_first(read, since)
+    return _question(push, plan, rows, configuration.tick, gauges, read, now, np.array(since))
+
+
+async def judged_by(store: Store, line: Line, push: Push) -> Configuration:
+    """What a stored push is judged by: the stricter of its own configuration and its base's."""
+    own, base = await store.pushes.configurations(line, push.number)
+    before, mine = [
+        Configuration.model_validate(await store.configurations.get(line, digest)) for digest in (base, own)
+    ]
+    return stricter(before, mine)
+
+
+def gauges_of(configuration: Configuration, overrides: Sequence[Override]) -> tuple[Gauge, ...]:
+    """The gauges with the limits that are in force."""
+    found = (gauge_of(name, section) for name, section in configuration.gauges.items())
+    return tuple(overridden(gauge, overrides) for gauge in found)
+
+
+def gauge_of(name: str, section: GaugeSection) -> Gauge:
+    """The domain's gauge."""
+    return Gauge(
+        name=name,
+        kind=Kind(section.kind),
+        direction=Direction(section.direction),
+        unit=section.unit,
+        roles=section.roles,
+        required=section.required,
+        limits=tuple(_limit(limit) for limit in section.limits),
+        must_see=section.must_see,
+    )
+
+
+def _limit(section: GaugeLimit) -> Limit:
+    return Limit(section.above, section.below, section.scope, section.role, section.readings)
+
+
+def overridden(gauge: Gauge, overrides: Sequence[Override]) -> Gauge:
+    """The gauge with the limits that people set on the page in place of those of the same scope and role."""
+    own = [override.limit for override in overrides if override.gauge == gauge.name]
+    if not own:
+        return gauge
+    places = {(limit.scope, limit.role) for limit in own}
+    kept = [limit for limit in gauge.limits if (limit.scope, limit.role) not in places]
+    return replace(gauge, limits=(*kept, *own))
+
+
+def switched_at(row: HostProgress, upto: datetime) -> datetime | None:
+    """When the host's switch was done; None: at `upto` it ran the base, or nobody could say what."""
+    if row.switched_at is None or row.switched_at > upto:
+        return None
+    moved_on = row.state is not HostState.SWITCHED and (row.at is None or row.at <= upto)
+    return None if moved_on else row.switched_at
+
+
+def _since(hosts: Sequence[str], switched: Mapping[str, datetime | None]) -> list[float]:
+    """In seconds, NaN where nothing was switched; what belongs to no host changed with the first of them."""
+    found = {name: at.timestamp() for name, at in switched.items() if at is not None}
+    if found:
+        found[HOSTLESS] = min(found.values())
+    return [found.get(name, float("nan")) for name in hosts]
+
+
+def series_of(read: ReadSeries, gauges: Sequence[Gauge]) -> Mapping[str, Series]:
+    """Stored readings as the question holds them; a gauge that was never read is absent everywhere."""
+    absent = np.full((len(read.times), len(read.hosts)), np.nan)
+    return {
+        gauge.name: Series(
+            read.values.get(gauge.name, absent),
+            read.denominators.get(gauge.name, absent) if gauge.kind is Kind.RATIO else None,
+        )
+        for gauge in gauges
+    }
+
+
+async def leave_out_spoiled(
+    store: Store, line: Line, before: int | None, read: ReadSeries, tick: float
+) -> None:
+    """History must be of what was good: readings under a release that was taken back become absent.
+
+    So does everything before the end of the first push of all, when nothing ran yet. `before`: the number of
+    the push that is asked about; None for all.
+    """
+    for earlier in await store.pushes.recent(line, limit=50, before=before):
+        if earlier.ended_at is None or earlier.started_at is None:
+            continue
+        until = read.times <= earlier.ended_at.timestamp() + SETTLED * tick
+        if not until.any():
+            return
+        if earlier.state is State.LIVE and _since_begin(earlier):
+            _blank(read, until, np.ones(len(read.hosts), dtype=bool))
+        elif earlier.state in (State.ROLLED_BACK, State.STUCK):
+            rows = await store.hosts.progress(line, earlier.number)
+            touched = {row.host for row in rows if row.switched_at is not None}
+            during = until & (read.times >= earlier.started_at.timestamp())
+            _blank(read, during, np.array([name in touched for name in read.hosts], dtype=bool))
+
+
+def _question(
+    push: Push,
+    plan: Plan,
+    rows: Sequence[HostProgress],
+    tick: float,
+    gauges: tuple[Gauge, ...],
+    read: ReadSeries,
+    now: Judging,
+    switched: NDArray[np.float64],
+) -> Question:
+    phases = {row.host: row.phase for row in rows}
+    roles = {one.name: one.role for one in plan.watched} | {one.name: one.role for one in plan.hosts}
+    roles[HOSTLESS] = HOSTLESS
+    held_back = np.array([phases.get(name) == HOLD_BACK for name in read.hosts], dtype=bool)
+    reached = np.array([phases.get(name, now.phase + 1) <= now.phase for name in read.hosts], dtype=bool)
+    reached |= np.array([name == HOSTLESS for name in read.hosts], dtype=bool) & reached.any()
+    wanted = plan.watches[min(now.phase, len(plan.watches) - 1)]
+    return Question(
+        gauges=gauges,
+        hosts=read.hosts,
+        roles=tuple(roles.get(name, "") for name in read.hosts),
+        pushed_roles=frozenset(row.role for row in rows if row.phase == now.phase),
+        tick=tick,
+        times=read.times,
+        series=series_of(read, gauges),
+        switched_at=switched,
+        watched=reached & ~held_back,
+        watch_from=now.began.timestamp(),
+        wanted=wanted,
+        longest=wanted * LONGEST_WATCH,
+        held_back=held_back,
+        first=push.base is None,
+        budget=BUDGET / push.rules.phases,
+    )
+
+
+def _blank(read: ReadSeries, ticks: NDArray[np.bool_], hosts: NDArray[np.bool_]) -> None:
+    for values in (*read.values.values(), *read.denominators.values()):
+        values[np.ix_(ticks, hosts)] = np.nan
+
+
+def _blank_before_first(read: ReadSeries, switched: Sequence[float]) -> None:
+    """Where nothing of the application ran yet, readings are of something else: no control, no history."""
+    for index, since in enumerate(switched):
+        nothing_ran = read.times <= since if np.isfinite(since) else np.ones(len(read.times), dtype=bool)
+        _blank(read, nothing_ran, np.arange(len(read.hosts)) == index)
+
+
+def _since_begin(push: Push) -> bool:
+    """A real first push: before its end nothing ran. An adopted release ran before it was adopted."""
+    return push.base is None and push.started_at != push.ended_at
