@@ -57,6 +57,8 @@ class Verdict:
     findings: tuple[Finding, ...]
     ticks: int
     wanted: int
+    evidence: float = 0.0
+    """The push's e-value so far, earlier phases included: it fails at 1 / budget."""
     until: float = 0.0
     """Closing time of the newest tick that it knew, in seconds: with this it can be computed again."""
 
