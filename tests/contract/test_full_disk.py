@@ -16,6 +16,7 @@ from leuko.domain.line import Line
 from leuko.store.errors import StoreFull
 from leuko.store.readings import Readings
 from leuko.store.series import Reading
+from leuko.store.shelf import FileShelf
 from leuko.store.store import Store
 
 NOW = datetime(2026, 11, 23, 12, tzinfo=UTC)
@@ -87,7 +88,7 @@ async def test_a_new_store_on_a_full_disk(disk):
 
 
 async def test_readings_on_a_full_disk(disk):
-    readings = Readings(disk / "readings")
+    readings = Readings(FileShelf(disk / "readings"))
     roster = tuple(f"h{number}" for number in range(1000))
     tick = {"g": Reading(np.ones(1000, dtype=np.float32))}
     await readings.write(LINE, NOW, roster, tick)

@@ -13,6 +13,7 @@ from leuko.store.days import day_path, roster_digest
 from leuko.store.errors import StoreNewer
 from leuko.store.readings import Readings
 from leuko.store.series import Reading
+from leuko.store.shelf import FileShelf
 
 LINE = Line("shop", "production")
 OTHER = Line("shop", "preview")
@@ -33,77 +34,13 @@ def reading(
 
 @pytest.fixture
 async def readings(tmp_path):
-    made = Readings(tmp_path / "readings")
+    made = Readings(FileShelf(tmp_path / "readings"))
     yield made
     await made.close()
 
 
 def same(found, wanted) -> None:
     np.testing.assert_array_equal(found, np.array(wanted, dtype=np.float64))
-
-
-async def test_values_ratios_and_resets_come_back(readings):
-    roster = ("a", "b", "c")
-    first = {
-        "load": reading(1, NAN, 3),
-        "errors": reading(1, 2, 0, of=(10, 20, NAN)),
-        "hits": reading(5, 5, 5, resets=(False, True, False)),
-    }
-    assert await readings.write(LINE, START, roster, first)
-    assert await readings.write(LINE, START + TICK, roster, {"load": reading(4, 5, 6)})
-    series = await readings.read(LINE, ["load", "errors", "hits", "unknown"], START, START + 2 * TICK)
-    assert series.hosts == roster
-    assert series.times.tolist() == [START.timestamp(), (START + TICK).timestamp()]
-    same(series.values["load"], [[1, NAN, 3], [4, 5, 6]])
-    same(series.values["errors"], [[1, 2, 0], [NAN] * 3])
-    same(series.denominators["errors"], [[10, 20, NAN], [NAN] * 3])
-    same(series.values["unknown"], [[NAN] * 3] * 2)
-    assert series.resets["hits"].tolist() == [[False, True, False], [False] * 3]
-    assert list(series.denominators) == ["errors"]
-    assert list(series.resets) == ["hits"]
-    assert set((await readings.read(LINE, None, START, START + TICK)).values) == {"load", "errors", "hits"}
-
-
-async def test_the_range_is_half_open_and_of_one_line(readings):
-    for number in range(4):
-        await readings.write(LINE, START + number * TICK, ("a",), {"g": reading(number)})
-    await readings.write(OTHER, START, ("x",), {"g": reading(9)})
-    series = await readings.read(LINE, ["g"], START + TICK, START + 3 * TICK)
-    assert series.values["g"].tolist() == [[1], [2]]
-    assert (await readings.read(OTHER, ["g"], START, START + 9 * TICK)).hosts == ("x",)
-    nothing = await readings.read(LINE, ["g"], START + 9 * TICK, START)
-    assert (nothing.values["g"].shape, nothing.hosts) == ((0, 0), ())
-    asked = await readings.read(LINE, ["g"], START - 9 * TICK, START, ["a", "b"])
-    assert asked.values["g"].shape == (0, 2)
-    assert await readings.span(LINE) == (START, START + 3 * TICK)
-    assert await readings.span(Line("no", "such")) is None
-
-
-async def test_rosters_that_differ_are_put_in_place(readings):
-    rosters = [("a", "b"), ("b", "a", "c"), ("c",), ("b", "a", "c"), ()]
-    for number, roster in enumerate(rosters):
-        values = [10 * number + "abc".index(host) for host in roster]
-        await readings.write(LINE, START + number * TICK, roster, {"g": reading(*values)})
-    series = await readings.read(LINE, ["g"], START, START + 9 * TICK)
-    assert series.hosts == ("b", "a", "c"), "those of the newest roster first"
-    same(series.values["g"], [[1, 0, NAN], [11, 10, 12], [NAN, NAN, 22], [31, 30, 32], [NAN] * 3])
-    series = await readings.read(LINE, ["g"], START, START + 9 * TICK, ["c", "gone", "a"])
-    same(series.values["g"][:2], [[NAN, NAN, 0], [12, NAN, 10]])
-
-
-async def test_a_closed_tick_does_not_change(readings):
-    assert await readings.write(LINE, START, ("a",), {"g": reading(1)})
-    assert not await readings.write(LINE, START, ("a",), {"g": reading(2), "late": reading(3)})
-    series = await readings.read(LINE, None, START, START + TICK)
-    assert {gauge: table.tolist() for gauge, table in series.values.items()} == {"g": [[1]]}
-
-
-async def test_a_tick_of_the_wrong_width_keeps_nothing(readings):
-    with pytest.raises(ValueError, match="bad has"):
-        await readings.write(LINE, START, ("a", "b"), {"good": reading(1, 2), "bad": reading(1)})
-    assert await readings.span(LINE) is None
-    assert await readings.write(LINE, START, ("a", "b"), {"good": reading(1, 2)})
-    same((await readings.read(LINE, ["good"], START, START + TICK)).values["good"], [[1, 2]])
 
 
 async def test_days_are_files_and_ranges_run_across_them(readings, tmp_path):
@@ -117,7 +54,7 @@ async def test_days_are_files_and_ranges_run_across_them(readings, tmp_path):
 
 
 async def test_another_process_reads_while_one_writes(readings, tmp_path):
-    other = Readings(tmp_path / "readings")
+    other = Readings(FileShelf(tmp_path / "readings"))
     for number in range(3):
         await readings.write(LINE, START + number * TICK, ("a",), {"g": reading(number)})
         assert len((await other.read(LINE, ["g"], START, START + 9 * TICK)).times) == number + 1
@@ -126,13 +63,13 @@ async def test_another_process_reads_while_one_writes(readings, tmp_path):
 
 async def test_a_damaged_day_is_set_aside_and_the_rest_goes_on(tmp_path):
     folder = tmp_path / "readings"
-    readings = Readings(folder)
+    readings = Readings(FileShelf(folder))
     for day in range(3):
         await readings.write(LINE, START + timedelta(days=day), ("a",), {"g": reading(day)})
     await readings.close()
     day_path(folder, (START + timedelta(days=1)).date()).write_bytes(b"garbage " * 4096)
 
-    readings = Readings(folder)
+    readings = Readings(FileShelf(folder))
     series = await readings.read(LINE, ["g"], START, START + timedelta(days=3))
     assert series.values["g"].tolist() == [[0], [2]]
     assert (
@@ -143,7 +80,7 @@ async def test_a_damaged_day_is_set_aside_and_the_rest_goes_on(tmp_path):
 
     day_path(folder, START.date()).write_bytes(b"garbage " * 4096)
     await readings.close()
-    readings = Readings(folder)
+    readings = Readings(FileShelf(folder))
     assert await readings.write(LINE, START, ("a",), {"g": reading(7)}), "a new file is begun"
     assert len(readings.complaints) == 1
     await readings.tidy(START + timedelta(days=9))
@@ -152,7 +89,7 @@ async def test_a_damaged_day_is_set_aside_and_the_rest_goes_on(tmp_path):
 
 async def test_pages_overwritten_in_the_middle_are_noticed(tmp_path):
     folder = tmp_path / "readings"
-    readings = Readings(folder)
+    readings = Readings(FileShelf(folder))
     roster = tuple(f"h{number}" for number in range(500))
     for number in range(50):
         await readings.write(
@@ -163,7 +100,7 @@ async def test_pages_overwritten_in_the_middle_are_noticed(tmp_path):
     data = bytearray(path.read_bytes())
     data[16384:] = b"\xff" * (len(data) - 16384)
     path.write_bytes(data)
-    readings = Readings(folder)
+    readings = Readings(FileShelf(folder))
     series = await readings.read(LINE, ["g"], START, START + timedelta(hours=1))
     assert len(series.missing) == 1
     assert np.isnan(series.values["g"]).all()
@@ -178,7 +115,7 @@ async def test_a_format_of_a_newer_version_is_left_alone(tmp_path):
     folder.mkdir()
     with sqlite3.connect(day_path(folder, START.date())) as connection:
         connection.execute("PRAGMA user_version=99")
-    readings = Readings(folder)
+    readings = Readings(FileShelf(folder))
     with pytest.raises(StoreNewer, match="format 99"):
         await readings.write(LINE, START, ("a",), {"g": reading(1)})
     assert not list(folder.glob("*damaged*"))
@@ -260,17 +197,6 @@ async def test_a_damaged_file_of_minutes_is_set_aside(readings, tmp_path):
     assert np.isnan(minutes.gauges["load"].mean).all()
     assert not path.exists()
     assert len(readings.complaints) == 1
-
-
-async def test_ticks_are_written_while_old_days_are_tidied(readings):
-    start = START.replace(microsecond=0)
-    await fill(readings, start, 2)
-    later = start + timedelta(days=4)
-    tidying = asyncio.create_task(readings.tidy(later))
-    for number in range(20):
-        assert await readings.write(LINE, later + number * TICK, ("a",), {"g": reading(number)})
-    await tidying
-    assert await readings.span(LINE) == (later, later + 19 * TICK)
 
 
 def test_a_roster_is_named_by_its_order():

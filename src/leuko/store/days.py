@@ -66,7 +66,7 @@ class DayFile:
                 self._connection.executemany(
                     "INSERT INTO reading VALUES (?, ?, ?, ?, ?, ?)",
                     [
-                        (line_id, self._gauge(gauge, fresh), tick, *_blobs(gauge, reading, len(roster)))
+                        (line_id, self._gauge(gauge, fresh), tick, *blobs(gauge, reading, len(roster)))
                         for gauge, reading in values.items()
                     ],
                 )
@@ -217,7 +217,8 @@ def _prepare(connection: sqlite3.Connection, path: Path) -> None:
         )
 
 
-def _blobs(gauge: str, reading: Reading, width: int) -> tuple[bytes, bytes | None, bytes | None]:
+def blobs(gauge: str, reading: Reading, width: int) -> tuple[bytes, bytes | None, bytes | None]:
+    """A reading as it is stored: values, denominators, resets. Its width must be the roster's."""
     for array in (reading.values, reading.denominators, reading.resets):
         if array is not None and array.shape != (width,):
             raise ValueError(f"{gauge} has {array.shape} values for a roster of {width}")

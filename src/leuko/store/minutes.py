@@ -148,15 +148,17 @@ def load_gauge(path: Path, line: Line, gauge: str) -> dict[str, Summary]:
             " WHERE application = ? AND environment = ? AND gauge = ? ORDER BY host",
             (line.application, line.environment, gauge),
         ).fetchall()
-    return {
-        host: Summary(
-            _column(mean, "<f4").astype(np.float64),
-            _column(most, "<f4").astype(np.float64),
-            _column(count, "<u4").astype(np.int64),
-            None if denominators is None else _column(denominators, "<f4").astype(np.float64),
-        )
-        for host, mean, most, count, denominators in rows
-    }
+    return {host: unpacked(mean, most, count, below) for host, mean, most, count, below in rows}
+
+
+def unpacked(mean: bytes, most: bytes, count: bytes, denominators: bytes | None) -> Summary:
+    """One host's whole day [1440, 1] as it was stored."""
+    return Summary(
+        _column(mean, "<f4").astype(np.float64),
+        _column(most, "<f4").astype(np.float64),
+        _column(count, "<u4").astype(np.int64),
+        None if denominators is None else _column(denominators, "<f4").astype(np.float64),
+    )
 
 
 def _reading(path: Path) -> sqlite3.Connection:

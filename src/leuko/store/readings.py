@@ -1,7 +1,7 @@
-"""Readings: a file a day apart from the store, written and read in one thread of their own.
+"""Readings: a day a file or a partition, apart from the records, written and read in a thread of their own.
 
 Raw ticks are kept for two days, then a minute's mean, maximum and count for thirty; what is too old goes by
-removing its file. A damaged file is set aside and said so: the rest goes on.
+removing its day. A damaged day is set aside and said so: the rest goes on.
 """
 
 from __future__ import annotations
@@ -11,7 +11,6 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from datetime import UTC, date, datetime, time, timedelta
 from functools import partial
-from pathlib import Path
 from typing import TypeVar
 
 import structlog
@@ -19,15 +18,15 @@ import structlog
 from leuko.domain.line import Line
 from leuko.store import minutes as minute_files
 from leuko.store.columns import from_micros, to_micros
-from leuko.store.days import DayFile, day_path, days_of, set_aside
-from leuko.store.errors import StoreDamaged, translated
+from leuko.store.errors import StoreDamaged
 from leuko.store.minutes import DAY_MINUTES, Minutes, Summary
 from leuko.store.series import MICRO, Frame, Reading, Row, Series, Ticks
+from leuko.store.shelf import Day, Shelf
 
 RAW = timedelta(hours=48)
 KEPT = timedelta(days=30)
 HOUR = 3600 * MICRO
-OPEN_FILES = 4
+OPEN_DAYS = 4
 
 T = TypeVar("T")
 log = structlog.get_logger(__name__)
@@ -36,10 +35,10 @@ log = structlog.get_logger(__name__)
 class Readings:
     """Of all lines. `complaints` holds what could not be read or kept since the start, a sentence each."""
 
-    def __init__(self, folder: Path) -> None:
-        self._folder = folder
+    def __init__(self, shelf: Shelf) -> None:
+        self._shelf = shelf
         self._thread = ThreadPoolExecutor(1, thread_name_prefix="leuko-readings")
-        self._files: dict[date, DayFile] = {}
+        self._open: dict[date, Day] = {}
         self._closed = False
         self.complaints: list[str] = []
 
@@ -52,7 +51,7 @@ class Readings:
         """
         at = to_micros(tick)
         day = _day(at)
-        return await self._run(self._mended, day, lambda file: file.write(line, at, roster, values))
+        return await self._run(self._mended, day, lambda found: found.write(line, at, roster, values))
 
     async def read(
         self,
@@ -82,12 +81,12 @@ class Readings:
 
     async def tidy(self, now: datetime, *, raw: timedelta = RAW, kept: timedelta = KEPT) -> None:
         """Turns old raw days into minutes and removes what is too old. Ticks are written in between."""
-        for day, path in await self._run(days_of, self._folder):
+        for day in await self._run(self._shelf.days):
             if _end(day) + raw <= now:
-                await self._shrink(day, path)
-        for day, path in await self._run(days_of, self._folder, "minutes-????-??-??.sqlite"):
+                await self._shrink(day)
+        for day in await self._run(partial(self._shelf.days, minutes=True)):
             if _end(day) + kept <= now:
-                await self._run(_remove, path)
+                await self._run(partial(self._shelf.drop, day, minutes=True))
 
     async def close(self) -> None:
         """Closes the files. Again is no harm."""
@@ -102,20 +101,19 @@ class Readings:
     # -- below: in the thread --------------------------------------------------------------------------
 
     def _close(self) -> None:
-        while self._files:
-            self._files.popitem()[1].close()
+        while self._open:
+            self._open.popitem()[1].close()
 
-    def _use(self, day: date, work: Callable[[DayFile], T]) -> T:
-        path = day_path(self._folder, day)
-        with translated(str(path), path):
-            if day not in self._files:
-                while len(self._files) >= OPEN_FILES:
-                    self._files.pop(min(self._files)).close()
-                self._files[day] = DayFile(path)
-            return work(self._files[day])
+    def _use(self, day: date, work: Callable[[Day], T]) -> T:
+        with self._shelf.guarded(day):
+            if day not in self._open:
+                while len(self._open) >= OPEN_DAYS:
+                    self._open.pop(min(self._open)).close()
+                self._open[day] = self._shelf.open(day)
+            return work(self._open[day])
 
-    def _mended(self, day: date, work: Callable[[DayFile], T]) -> T:
-        """As `_use`; a damaged file is set aside, and the work done with a new one."""
+    def _mended(self, day: date, work: Callable[[Day], T]) -> T:
+        """As `_use`; a damaged day is set aside, and the work done with a new one."""
         try:
             return self._use(day, work)
         except StoreDamaged as error:
@@ -123,15 +121,17 @@ class Readings:
             return self._use(day, work)
 
     def _set_aside(self, day: date, error: StoreDamaged) -> str:
-        file = self._files.pop(day, None)
-        if file is not None:
-            file.close()
-        return self._complain(day_path(self._folder, day), error)
+        self._let_go(day)
+        return self._complain(self._shelf.set_aside(day), day, error)
 
-    def _complain(self, path: Path, error: StoreDamaged) -> str:
-        kept_as = set_aside(path)
-        sentence = f"{path.name} was damaged and is set aside as {kept_as.name}: {error.rule}"
-        log.error("readings.damaged", file=path.name, set_aside=kept_as.name, error=error.rule)
+    def _let_go(self, day: date) -> None:
+        found = self._open.pop(day, None)
+        if found is not None:
+            found.close()
+
+    def _complain(self, done: str, day: date, error: StoreDamaged) -> str:
+        sentence = f"{done}: {error.rule}"
+        log.error("readings.damaged", day=day.isoformat(), done=done, error=error.rule)
         self.complaints.append(sentence)
         return sentence
 
@@ -141,9 +141,9 @@ class Readings:
         ticks, names = Ticks(), dict.fromkeys(gauges or ())
         for day in self._stored(start, end):
             try:
-                found = self._use(day, partial(DayFile.ticks, line=line, start=start, end=end))
+                found = self._use(day, lambda found: found.ticks(line, start, end))
                 if gauges is None:
-                    names |= dict.fromkeys(self._use(day, DayFile.gauges))
+                    names |= dict.fromkeys(self._use(day, lambda found: found.gauges()))
             except StoreDamaged as error:
                 ticks.missing.append(self._set_aside(day, error))
                 continue
@@ -158,19 +158,19 @@ class Readings:
         rows: list[Row] = []
         for day in self._stored(start, end):
             try:
-                rows += self._use(day, partial(DayFile.rows, line=line, gauge=gauge, start=start, end=end))
+                rows += self._use(day, lambda found: found.rows(line, gauge, start, end))
             except StoreDamaged as error:
                 missing.append(self._set_aside(day, error))
         return rows
 
     def _stored(self, start: int, end: int) -> list[date]:
-        return [day for day in _days(start, end) if day_path(self._folder, day).exists()]
+        return [day for day in _days(start, end) if self._shelf.has(day)]
 
     def _span(self, line: Line) -> tuple[datetime, datetime] | None:
         found = []
-        for day, _ in days_of(self._folder):
+        for day in self._shelf.days():
             try:
-                found.append(self._use(day, lambda file: file.span(line)))
+                found.append(self._use(day, lambda kept: kept.span(line)))
             except StoreDamaged as error:
                 self._set_aside(day, error)
         spans = [span for span in found if span is not None]
@@ -178,32 +178,29 @@ class Readings:
 
     # -- minutes ---------------------------------------------------------------------------------------
 
-    async def _shrink(self, day: date, path: Path) -> None:
-        target = minute_files.minutes_path(self._folder, day)
-        part = target.with_name(target.name + ".part")
+    async def _shrink(self, day: date) -> None:
         try:
-            if not target.exists():
-                await self._run(_remove, part)
+            if not await self._run(partial(self._shelf.has, day, minutes=True)):
+                await self._run(self._shelf.begin_minutes, day)
                 for line, gauge in await self._run(self._contents, day):
-                    await self._run(self._shrink_gauge, part, day, line, gauge)
-                if part.exists():
-                    await self._run(part.replace, target)
+                    await self._run(self._shrink_gauge, day, line, gauge)
+                await self._run(self._shelf.keep_minutes, day)
         except StoreDamaged as error:
             await self._run(self._set_aside, day, error)
             return
-        await self._run(self._drop, day, path)
+        await self._run(self._drop, day)
 
     def _contents(self, day: date) -> list[tuple[Line, str]]:
         return self._use(
-            day, lambda file: [(line, gauge) for line in file.lines() for gauge in file.gauges()]
+            day, lambda found: [(line, gauge) for line in found.lines() for gauge in found.gauges()]
         )
 
-    def _shrink_gauge(self, part: Path, day: date, line: Line, gauge: str) -> None:
+    def _shrink_gauge(self, day: date, line: Line, gauge: str) -> None:
         start = to_micros(_begin(day))
-        hosts = self._use(day, lambda file: file.ticks(line, start, start + 24 * HOUR).everyone())
+        hosts = self._use(day, lambda found: found.ticks(line, start, start + 24 * HOUR).everyone())
         summary = self._raw_minutes(line, gauge, day, (start, start + 24 * HOUR), hosts)
-        with translated(str(part), part):
-            minute_files.save_gauge(part, line, gauge, hosts, summary)
+        with self._shelf.guarded(day, minutes=True):
+            self._shelf.save_minutes(day, line, gauge, hosts, summary)
 
     def _raw_minutes(
         self, line: Line, gauge: str, day: date, wanted: tuple[int, int], hosts: Sequence[str]
@@ -222,15 +219,13 @@ class Readings:
     def _read_day(
         self, day: date, line: Line, gauge: str, span: tuple[int, int], hosts: Sequence[str]
     ) -> Series:
-        frame = Frame(self._use(day, lambda file: file.ticks(line, *span)), (gauge,), hosts)
-        frame.fill(gauge, self._use(day, lambda file: file.rows(line, gauge, *span)))
+        frame = Frame(self._use(day, lambda found: found.ticks(line, *span)), (gauge,), hosts)
+        frame.fill(gauge, self._use(day, lambda found: found.rows(line, gauge, *span)))
         return frame.series()
 
-    def _drop(self, day: date, path: Path) -> None:
-        file = self._files.pop(day, None)
-        if file is not None:
-            file.close()
-        _remove(path)
+    def _drop(self, day: date) -> None:
+        self._let_go(day)
+        self._shelf.drop(day)
 
     def _minutes(
         self, line: Line, gauges: Sequence[str], start: int, end: int, hosts: Sequence[str] | None
@@ -259,18 +254,17 @@ class Readings:
 
     def _day_minutes(self, day: date, line: Line, gauge: str, wanted: tuple[int, int]) -> dict[str, Summary]:
         """Host -> its whole day."""
-        path = minute_files.minutes_path(self._folder, day)
-        if path.exists():
+        if self._shelf.has(day, minutes=True):
             try:
-                with translated(str(path), path):
-                    return minute_files.load_gauge(path, line, gauge)
+                with self._shelf.guarded(day, minutes=True):
+                    return self._shelf.load_minutes(day, line, gauge)
             except StoreDamaged as error:
-                self._complain(path, error)
+                self._complain(self._shelf.set_aside(day, minutes=True), day, error)
                 raise
-        if not day_path(self._folder, day).exists():
+        if not self._shelf.has(day):
             return {}
         try:
-            hosts = self._use(day, lambda file: file.ticks(line, *wanted).everyone())
+            hosts = self._use(day, lambda found: found.ticks(line, *wanted).everyone())
             summary = self._raw_minutes(line, gauge, day, wanted, hosts)
         except StoreDamaged as error:
             self._set_aside(day, error)
@@ -297,8 +291,3 @@ def _days(start: int, end: int) -> Iterator[date]:
     while day <= last:
         yield day
         day += timedelta(days=1)
-
-
-def _remove(path: Path) -> None:
-    for ending in ("-wal", "-shm", ""):
-        path.with_name(path.name + ending).unlink(missing_ok=True)

@@ -31,18 +31,18 @@ from leuko.store.migrations import ADVISORY_LOCK, migrate
 from leuko.store.observations import Observations
 from leuko.store.operations import Operations
 from leuko.store.overrides import Overrides
+from leuko.store.partitions import PartitionShelf
 from leuko.store.pushes import Pushes
 from leuko.store.readings import Readings
 from leuko.store.releases import Releases
+from leuko.store.shelf import FileShelf, Shelf
 from leuko.store.transaction import Transaction
 
 
 class Store:
     """Opened with `Store.open`; one a process."""
 
-    def __init__(
-        self, database: Database, clock: Clock, installation: str, readings: Readings | None
-    ) -> None:
+    def __init__(self, database: Database, clock: Clock, installation: str, readings: Readings) -> None:
         self._database = database
         self._clock = clock
         self._bell = Bell()
@@ -65,24 +65,26 @@ class Store:
         self.overrides = Overrides(database)
         self.limit_changes = LimitChanges(database)
         self.observations = Observations(database)
-        self._readings = readings
+        self.readings = readings
 
     @classmethod
     async def open(cls, address: str | Path, clock: Clock, *, readings: Path | None = None) -> Store:
         """Opens the store at a path (SQLite) or a postgresql:// URL, and migrates it where needed.
 
-        `readings` is the folder of the readings' files: beside an embedded store where not given.
+        `readings` is the folder of an embedded store's readings: beside it where not given. A server keeps
+        them itself, for every controller to read.
         """
         database = databases.connect(address)
-        if readings is None and database.path is not None:
-            readings = database.path.parent / "readings"
         try:
             await migrate(database)
             installation = await _installation(database, clock)
         except BaseException:
             await database.close()
             raise
-        store = cls(database, clock, installation, Readings(readings) if readings else None)
+        shelf: Shelf = PartitionShelf(database)
+        if database.path is not None:
+            shelf = FileShelf(readings or database.path.parent / "readings")
+        store = cls(database, clock, installation, Readings(shelf))
         store._listen()
         return store
 
@@ -90,13 +92,6 @@ class Store:
     def embedded(self) -> bool:
         """True on SQLite: exclusivity is the installation's lock, not the lease."""
         return self._database.embedded
-
-    @property
-    def readings(self) -> Readings:
-        """The readings' files. A store on a server has them only where it was opened with a folder."""
-        if self._readings is None:
-            raise ValueError("this store was opened without a folder for readings")
-        return self._readings
 
     @asynccontextmanager
     async def write(self, line: Line) -> AsyncIterator[Transaction]:
@@ -115,8 +110,7 @@ class Store:
             self._listening.cancel()
             with suppress(asyncio.CancelledError):
                 await self._listening
-        if self._readings is not None:
-            await self._readings.close()
+        await self.readings.close()
         await self._database.close()
 
     def _listen(self) -> None:
