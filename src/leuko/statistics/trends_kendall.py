@@ -94,8 +94,11 @@ def inflation(rest: Values) -> float:
     return max(1.0, hamed_rao, min(markov, n / 2.0))
 
 
-def guard(values: Values, times: Values) -> Guard:
-    """Slope, range and evidence of readings on a regular grid of times; `times` in hours."""
+def guard(values: Values, times: Values, days: float = 0.0) -> Guard:
+    """Slope, range and evidence of readings on a regular grid; `times` in hours, not falling.
+
+    `days`: how many days the wave that was taken out was learned from; it took some of the noise with it.
+    """
     there = ~np.isnan(values)
     n = int(there.sum())
     if n < FEWEST:
@@ -106,13 +109,18 @@ def guard(values: Values, times: Values) -> Guard:
     variance = variance_of_s(values)
     if variance <= 0:
         return NOTHING
-    wider = inflation(values - slope * (times - times[0]))
+    wider = max(inflation(values - slope * (times - times[0])), days / (days - 1.0) if days > 1 else 1.0)
     deviation = float(np.sqrt(variance * wider))
     z = (s - np.sign(s)) / deviation
     effective = n / wider
     reach = SIGNIFICANT * deviation
     low, high = _order_statistics(slopes, reach)
-    return Guard(slope, low, high, float(z), wider, effective, as_normal(float(z), effective - 2.0))
+    found = as_normal(float(z), effective - 2.0)
+    width = (high - low) / (2.0 * SIGNIFICANT)
+    if abs(z) > SIGNIFICANT and width > 0 and np.sign(slope) == np.sign(z):
+        # ranks cannot say more than "every pair rises"; the slope against its own range can, and boasts
+        found = (found + as_normal(slope / width, effective - 2.0)) / 2.0
+    return Guard(slope, low, high, float(z), wider, effective, found)
 
 
 def as_normal(t: float, freedom: float) -> float:

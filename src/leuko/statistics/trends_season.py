@@ -14,6 +14,11 @@ DAY = 24
 STILL = 1.0 / 3.0
 """Part of the slope that the last day must still have: a step that is over is no trend."""
 
+TRIMMED = 5
+"""Days from which on the greatest and the least of each hour are left out of the wave."""
+CLEARLY = 0.7
+"""A jump must leave so much less than a steady slope: readings that wander look like one, too."""
+
 
 def middle(values: Values, axis: int = 0) -> Values:
     """Medians that leave out what is absent; NaN where all is. Sorting beats numpy's own by far here."""
@@ -29,27 +34,35 @@ def middle(values: Values, axis: int = 0) -> Values:
 
 
 def day_slopes(values: Values) -> Values:
-    """Change an hour of each column [n, H]: the median over all pairs of whole days apart (seasonal Theil-Sen)."""
+    """Change an hour of each column [n, H]: the median over pairs whole days apart (seasonal Theil-Sen)."""
     apart = range(DAY, len(values), DAY)
     slopes = [(values[lag:] - values[:-lag]) / lag for lag in apart]
     return middle(np.concatenate(slopes)) if slopes else np.full(values.shape[1], np.nan)
 
 
 def wave(values: Values, slope: float, hour: int) -> Values:
-    """What each hour of the day adds [24], from readings [n] whose slope is known; `hour` is the first's."""
-    hours = (hour + np.arange(len(values))) % DAY
-    level = values - slope * np.arange(len(values))
-    found = np.full(DAY, np.nan)
-    for each in range(DAY):
-        found[each] = middle(level[hours == each])
-    rest = middle(found)
+    """What each hour of the day adds [24], from readings [n] whose slope is known; `hour` is the first's.
+
+    Means, for medians of three days leave a residue of their own; from five days on without the extremes.
+    """
+    days = -(-len(values) // DAY)
+    level = np.full(days * DAY, np.nan)
+    level[: len(values)] = values - slope * np.arange(len(values))
+    ordered = np.sort(level.reshape(days, DAY), axis=0)
+    count = (~np.isnan(ordered)).sum(axis=0)
+    place = np.arange(days)[:, None]
+    cut = (count >= TRIMMED).astype(np.int64)
+    kept = (place >= cut) & (place < count - cut)
+    total = np.where(kept, ordered, 0.0).sum(axis=0)
+    found = np.where(count > 0, total / np.maximum(kept.sum(axis=0), 1), np.nan)
+    found = np.roll(found, hour % DAY)
+    rest = float(middle(found))
     return np.where(np.isnan(found), 0.0, found - rest)
 
 
-def without_wave(values: Values, slope: float, hour: int) -> Values:
+def without_wave(values: Values, pattern: Values, hour: int) -> Values:
     """The readings [n] less the day's wave."""
-    hours = (hour + np.arange(len(values))) % DAY
-    return np.asarray(values - wave(values, slope, hour)[hours])
+    return np.asarray(values - pattern[(hour + np.arange(len(values))) % DAY])
 
 
 def goes_on(values: Values, slope: float) -> bool:
@@ -74,4 +87,4 @@ def is_step(values: Values) -> bool:
     sums = np.cumsum(d)[:-1]
     sizes = np.arange(1.0, n)
     jump = total - float((sums**2 * (1.0 / sizes + 1.0 / (n - sizes))).max())
-    return jump < line
+    return jump < CLEARLY * line
