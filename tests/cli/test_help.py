@@ -13,13 +13,13 @@ import pytest
 from click.testing import CliRunner
 
 from leuko.cli.failures import EXIT_CODES
-from leuko.cli.group import Command
+from leuko.cli.group import Command, Noun
 from leuko.cli.main import SECTIONS, cli
 from leuko.cli.reference import leaves, markdown
 
 ROOT = Path(__file__).parents[2]
 LEAVES = [leaf for part in SECTIONS.values() for one in part for leaf in leaves(one, f"leuko {one.name}")]
-EXAMPLES = [(path, one, text) for path, one in LEAVES if isinstance(one, Command) for text, _ in one.examples]
+EXAMPLES = [(path, one, text) for path, one in LEAVES if isinstance(one, Command | Noun) for text, _ in one.examples]
 ISSUE = "init check serve status push plan abort hold resume promote retry rollback adopt why log hosts lock unlock locks completion schema demo"
 
 

@@ -106,6 +106,20 @@ class Command(click.Command):
         super().format_epilog(ctx, formatter)
 
 
+class Noun(click.Group):
+    """A group that does something by itself, and more with a word behind it: `leuko limits set`."""
+
+    def __init__(self, *args: Any, examples: Sequence[tuple[str, str]] = (), **rest: Any) -> None:
+        super().__init__(*args, invoke_without_command=True, **rest)
+        self.examples = tuple(examples)
+
+    def format_epilog(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
+        """The examples."""
+        with formatter.section("Examples"):
+            formatter.write_dl(list(self.examples), col_max=44)
+        super().format_epilog(ctx, formatter)
+
+
 def _told(error: LeukoError, *, as_json: bool) -> int:
     if os.environ.get("LEUKO_DEBUG") == "1":
         _trace()

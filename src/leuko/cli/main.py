@@ -4,7 +4,22 @@ from __future__ import annotations
 
 import click
 
-from leuko.cli import check, extras, hook, hosts, init, locks, log, moves, plan, push, server, status, why
+from leuko.cli import (
+    check,
+    extras,
+    hook,
+    hosts,
+    init,
+    limits,
+    locks,
+    log,
+    moves,
+    plan,
+    push,
+    server,
+    status,
+    why,
+)
 from leuko.cli.group import Commands
 
 SECTIONS = {
@@ -20,6 +35,7 @@ SECTIONS = {
         push.rollback,
     ),
     "Looking": (status.status, why.why, log.log, hosts.hosts),
+    "Judging": (limits.limits,),
     "Locking": (locks.lock, locks.unlock, locks.locks),
     "Besides": (extras.completion, extras.schema),
 }

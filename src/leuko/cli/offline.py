@@ -20,6 +20,7 @@ from leuko.web.outputs import Outputs
 from leuko.web.views.builds import build_view
 from leuko.web.views.changes import change, changes
 from leuko.web.views.hosts import hosts
+from leuko.web.views.limits import limit_changes, limits
 from leuko.web.views.locks import locks
 from leuko.web.views.operations import operations
 from leuko.web.views.push import push
@@ -137,6 +138,13 @@ class Rows:
     async def _locks(self, asked: _Asked) -> Any:
         return await locks(asked.store, asked.line, self._clock.now(), limit=asked.limit)
 
+    async def _limits(self, asked: _Asked) -> Any:
+        return await limits(asked.store, asked.line)
+
+    async def _limit_changes(self, asked: _Asked) -> Any:
+        gauge = str(asked.query.get("gauge") or "")
+        return await limit_changes(asked.store, asked.line, gauge=gauge, limit=asked.limit)
+
     async def _operations(self, asked: _Asked) -> Any:
         return await operations(asked.store, asked.line, self._clock.now(), limit=asked.limit)
 
@@ -174,6 +182,8 @@ _VIEWS: Mapping[str, Callable[[Rows, _Asked], Awaitable[Any]]] = MappingProxyTyp
         "builds/*/steps/*/output": Rows._output,  # noqa: SLF001
         "hosts": Rows._hosts,  # noqa: SLF001
         "locks": Rows._locks,  # noqa: SLF001
+        "limits": Rows._limits,  # noqa: SLF001
+        "limits/*": Rows._limit_changes,  # noqa: SLF001
         "operations": Rows._operations,  # noqa: SLF001
         "events": Rows._events,  # noqa: SLF001
         "why": Rows._why,  # noqa: SLF001

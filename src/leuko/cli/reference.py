@@ -8,7 +8,7 @@ from collections.abc import Iterator
 import click
 
 from leuko.cli.failures import EXIT_CODES
-from leuko.cli.group import Command
+from leuko.cli.group import Command, Noun
 from leuko.cli.main import SECTIONS, cli
 
 _HEAD = """\
@@ -58,6 +58,8 @@ def _sections() -> Iterator[str]:
 
 def leaves(command: click.Command, path: str) -> Iterator[tuple[str, click.Command]]:
     """The command, or those of a group."""
+    if isinstance(command, Noun):
+        yield path, command
     if isinstance(command, click.Group):
         for name, one in command.commands.items():
             yield from leaves(one, f"{path} {name}")
@@ -80,7 +82,7 @@ def _command(path: str, command: click.Command) -> Iterator[str]:
     for names, text in rows:
         yield f"| `{_cell(names)}` | {_cell(text)} |"
     yield ""
-    if isinstance(command, Command) and command.examples:
+    if isinstance(command, Command | Noun) and command.examples:
         yield "```sh"
         for example, text in command.examples:
             yield f"# {text}\n{example}"

@@ -27,6 +27,11 @@ class IntentKind(StrEnum):
     ADOPT = "adopt"
     VERIFY = "verify"
     POKE = "poke"
+    LIMIT = "limit"
+    TRY = "try"
+    REPLAY = "replay"
+    CALIBRATE = "calibrate"
+    OBSERVE = "observe"
 
     @property
     def about_a_push(self) -> bool:

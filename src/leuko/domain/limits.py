@@ -62,3 +62,12 @@ def _narrowed(limit: Limit, people: Sequence[Limit]) -> Limit:
 def gauge_limits(configured: Sequence[Limit], people: Sequence[Limit]) -> tuple[Limit, ...]:
     """The same without origins: what the judge holds readings to."""
     return tuple(one.limit for one in in_force(configured, people))
+
+
+def about(limit: Limit) -> str:
+    """`on www3`, `on each www host`, `over www`, `on each host`, `over all hosts`."""
+    if limit.host:
+        return f"on {limit.host}"
+    if limit.scope == "aggregate":
+        return f"over {limit.role or 'all hosts'}"
+    return f"on each {limit.role} host" if limit.role else "on each host"

@@ -29,6 +29,7 @@ from leuko.runtime.answers import check_fresh, event_of, fault, refusal
 from leuko.runtime.builder import Builder
 from leuko.runtime.going_back import GoingBack
 from leuko.runtime.ground import Ground
+from leuko.runtime.limiting import set_limit
 from leuko.runtime.locking import release_lock, take_lock
 from leuko.runtime.planning import Planner
 from leuko.runtime.queue import Queue
@@ -43,7 +44,7 @@ log = structlog.get_logger(__name__)
 Answer = Mapping[str, Any]
 QUICK = frozenset({
     IntentKind.ABORT, IntentKind.HOLD, IntentKind.RESUME, IntentKind.PROMOTE, IntentKind.LOCK,
-    IntentKind.UNLOCK, IntentKind.POKE,
+    IntentKind.UNLOCK, IntentKind.POKE, IntentKind.LIMIT,
     IntentKind.ROLLBACK,
 })  # fmt: skip
 """A handful of rows each. A rollback of what is live also reads the commits since: that is quick enough."""
@@ -165,6 +166,7 @@ class Obeying:
             IntentKind.ADOPT: self.adopt,
             IntentKind.VERIFY: self._verify,
             IntentKind.POKE: self._poke,
+            IntentKind.LIMIT: partial(set_limit, self.ground),
         }
         return await ways[intent.kind](intent)
 

@@ -16,8 +16,10 @@ from numpy.typing import NDArray
 from leuko.config.freeze import stricter
 from leuko.config.model import Configuration, GaugeLimit
 from leuko.config.model import Gauge as GaugeSection
+from leuko.config.quantities import portion
 from leuko.domain.fleet import HOLD_BACK
 from leuko.domain.gauge import HOSTLESS, Direction, Gauge, Kind, Limit
+from leuko.domain.limits import gauge_limits
 from leuko.domain.line import Line
 from leuko.domain.plan import Plan
 from leuko.domain.push import Push, State
@@ -29,8 +31,8 @@ from leuko.store.series import Series as ReadSeries
 from leuko.store.store import Store
 
 HISTORY = timedelta(minutes=30)
-BUDGET = 0.005
-"""Part of healthy pushes that may be rolled back by chance: shared out over the phases of a push."""
+WATCHES = 0.9
+"""Part of a push's e-process that the watches of its phases share; the switching between them has the rest."""
 SETTLED = 3
 """Ticks after a rollback until a host's readings are the base's again."""
 LONGEST_WATCH = 3
@@ -70,7 +72,8 @@ async def of_push(
     since = _since(read.hosts, switched)
     if push.base is None:
         _blank_before_first(read, since)
-    return _question(push, plan, rows, configuration.tick, gauges, read, now, np.array(since))
+    asked = _question(push, plan, rows, configuration, gauges, read, now, np.array(since))
+    return replace(asked, carried=await _carried(store, line, push.number, now.phase))
 
 
 async def judged_by(store: Store, line: Line, push: Push) -> Configuration:
@@ -103,17 +106,13 @@ def gauge_of(name: str, section: GaugeSection) -> Gauge:
 
 
 def _limit(section: GaugeLimit) -> Limit:
-    return Limit(section.above, section.below, section.scope, section.role, section.readings)
+    return Limit(section.above, section.below, section.scope, section.role, section.readings, section.host)
 
 
 def overridden(gauge: Gauge, overrides: Sequence[Override]) -> Gauge:
-    """The gauge with the limits that people set on the page in place of those of the same scope and role."""
+    """The gauge with the limits that people set by hand."""
     own = [override.limit for override in overrides if override.gauge == gauge.name]
-    if not own:
-        return gauge
-    places = {(limit.scope, limit.role) for limit in own}
-    kept = [limit for limit in gauge.limits if (limit.scope, limit.role) not in places]
-    return replace(gauge, limits=(*kept, *own))
+    return replace(gauge, limits=gauge_limits(gauge.limits, own)) if own else gauge
 
 
 def switched_at(row: HostProgress, upto: datetime) -> datetime | None:
@@ -171,7 +170,7 @@ def _question(
     push: Push,
     plan: Plan,
     rows: Sequence[HostProgress],
-    tick: float,
+    configuration: Configuration,
     gauges: tuple[Gauge, ...],
     read: ReadSeries,
     now: Judging,
@@ -189,7 +188,7 @@ def _question(
         hosts=read.hosts,
         roles=tuple(roles.get(name, "") for name in read.hosts),
         pushed_roles=frozenset(row.role for row in rows if row.phase == now.phase),
-        tick=tick,
+        tick=configuration.tick,
         times=read.times,
         series=series_of(read, gauges),
         switched_at=switched,
@@ -199,8 +198,27 @@ def _question(
         longest=wanted * LONGEST_WATCH,
         held_back=held_back,
         first=push.base is None,
-        budget=BUDGET / push.rules.phases,
+        budget=portion(configuration.push.false_rollbacks),
+        evidence_from=now.evidence_from.timestamp(),
+        share=_share(push.rules.phases, watching=now.watching),
     )
+
+
+def _share(phases: int, *, watching: bool) -> float:
+    """Weights of one e-process over the whole push, one sum however often it is held and resumed."""
+    if phases == 1:
+        return 1.0
+    return WATCHES / phases if watching else (1.0 - WATCHES) / (phases - 1)
+
+
+async def _carried(store: Store, line: Line, push: int, phase: int) -> float:
+    """What the watches before this phase left: each stopped at the verdict that ended it.
+
+    What the switching between them came to is dropped: leaving evidence out can only make the push safer
+    from a false rollback. So is that of phases that a person let through before anything was judged.
+    """
+    found = await store.findings.latest(line, push, phase - 1) if phase else None
+    return found.verdict.evidence if found is not None else 0.0
 
 
 def _blank(read: ReadSeries, ticks: NDArray[np.bool_], hosts: NDArray[np.bool_]) -> None:

@@ -17,6 +17,7 @@ from leuko.web.site import Asked, Site, answer, limit, may_read, may_write, numb
 from leuko.web.views.builds import build_view
 from leuko.web.views.changes import change, changes
 from leuko.web.views.hosts import hosts
+from leuko.web.views.limits import limit_changes, limits
 from leuko.web.views.locks import locks
 from leuko.web.views.operations import operations
 from leuko.web.views.push import push
@@ -131,6 +132,24 @@ async def get_locks(request: Asked, site: Site, application: str, environment: s
     return answer(await locks(site.store, line, site.clock.now(), limit=_page(request, 50)[0]))
 
 
+@get(L + "/limits")
+async def get_limits(request: Asked, site: Site, application: str, environment: str) -> Response[bytes]:
+    may_read(request)
+    line = await site.line(application, environment)
+    return answer(await limits(site.store, line))
+
+
+@get(L + "/limits/changes")
+async def get_limit_changes(
+    request: Asked, site: Site, application: str, environment: str
+) -> Response[bytes]:
+    may_read(request)
+    line = await site.line(application, environment)
+    rows, before = _page(request, 20)
+    gauge = request.query_params.get("gauge", "")
+    return answer(await limit_changes(site.store, line, gauge=gauge, limit=rows, before=before))
+
+
 @get(L + "/operations")
 async def get_operations(request: Asked, site: Site, application: str, environment: str) -> Response[bytes]:
     may_read(request)
@@ -243,6 +262,8 @@ ROUTES = (
     get_releases,
     get_hosts,
     get_locks,
+    get_limits,
+    get_limit_changes,
     get_operations,
     get_events,
     get_stream,

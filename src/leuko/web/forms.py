@@ -14,6 +14,7 @@ from leuko.domain.errors import LeukoError
 from leuko.domain.intent import IntentKind
 from leuko.web.callers import COOKIE, SESSION
 from leuko.web.failures import NotAllowed, NotThere
+from leuko.web.limit_forms import limit_wish
 from leuko.web.site import Asked, Site, answer, may_write
 from leuko.web.wishes import Wish, wish
 
@@ -61,7 +62,8 @@ async def post_wish(request: Asked, site: Site, application: str, environment: s
     if "application/json" in request.headers.get("accept", ""):
         return answer(reply.body, reply.status)
     root = f"/{quote(application, safe='')}/{quote(environment, safe='')}"
-    return Redirect(f"{root}?intent={reply.body['id']}#answer", status_code=303)
+    page = "/limits" if wanted.kind in (IntentKind.LIMIT, IntentKind.TRY) else ""
+    return Redirect(f"{root}{page}?intent={reply.body['id']}#answer", status_code=303)
 
 
 @get("/static/{path:path}")
@@ -92,6 +94,8 @@ def wanted_of(form: dict[str, str]) -> Wish:
             return Wish(IntentKind.LOCK, arguments={"kind": kind, "severity": "hard"}, why=why)
         case "unlock":
             return Wish(IntentKind.UNLOCK, arguments={"lock": rest}, why=why)
+        case "set-limit" | "clear-limit" | "try-limit":
+            return limit_wish(word, form)
         case _:
             raise LeukoError("no such button", where="do", way_out="load the page again", code="W020")
 

@@ -20,6 +20,7 @@ from leuko.web.site import Asked, Site, caller, may_read, number
 from leuko.web.tables import by_author, gauge_tables, rollback_bars
 from leuko.web.views.changes import change
 from leuko.web.views.hosts import host_view, troubled_first
+from leuko.web.views.limits import limits, trial
 from leuko.web.views.operations import operations
 from leuko.web.views.push import push
 from leuko.web.views.status import status, status_of
@@ -152,6 +153,24 @@ async def get_hosts_page(request: Asked, site: Site, application: str, environme
     )
 
 
+@get("/{application:str}/{environment:str}/limits")
+async def get_limits_page(request: Asked, site: Site, application: str, environment: str) -> Response[Any]:
+    may_read(request)
+    line = await site.line(application, environment)
+
+    async def render() -> str:
+        view = await limits(site.store, line)
+        return site.pages.render(
+            "limits.html",
+            **_of_line(request, site, line, view.event),
+            view=view,
+            reply=await _reply(request, site, line),
+            trial=await trial(site.store, line, number(request.query_params.get("intent"), "intent")),
+        )
+
+    return await _fresh(request, site, line, render)
+
+
 @dataclass(frozen=True, slots=True)
 class Said:
     """The answer to an intent, for a page without JavaScript."""
@@ -230,4 +249,5 @@ ROUTES = (
     get_change_page,
     get_operations_page,
     get_hosts_page,
+    get_limits_page,
 )

@@ -45,16 +45,56 @@ ARGUMENTS: Mapping[IntentKind, Mapping[str, type]] = {
     IntentKind.UNLOCK: {"lock": str, "forget": bool},
     IntentKind.ADOPT: {"host": str, "component": str},
     IntentKind.VERIFY: {"revision": str},
+    IntentKind.LIMIT: {
+        "gauge": str,
+        "above": float,
+        "below": float,
+        "scope": str,
+        "role": str,
+        "host": str,
+        "readings": int,
+        "clear": bool,
+        "seen": int,
+    },
+    IntentKind.TRY: {
+        "gauge": str,
+        "above": float,
+        "below": float,
+        "scope": str,
+        "role": str,
+        "host": str,
+        "readings": int,
+        "budget": float,
+        "pushes": int,
+    },
+    IntentKind.REPLAY: {"push": int, "budget": float, "watch": int, "limits": list},
+    IntentKind.CALIBRATE: {"pushes": int, "hours": float},
+    IntentKind.OBSERVE: {
+        "observation": int,
+        "command": list,
+        "canaries": list,
+        "watch": float,
+        "exit_code": int,
+        "ended": str,
+    },
 }
 _CHOICES = {
     (IntentKind.LOCK, "kind"): ("push", "commit"),
     (IntentKind.LOCK, "severity"): ("hard", "warn"),
+    (IntentKind.LIMIT, "scope"): ("host", "aggregate"),
+    (IntentKind.TRY, "scope"): ("host", "aggregate"),
 }
 _REQUIRED = {
     IntentKind.HOTFIX: ("commit",),
     IntentKind.LOCK: ("kind",),
     IntentKind.UNLOCK: ("lock",),
     IntentKind.VERIFY: ("revision",),
+    IntentKind.LIMIT: ("gauge",),
+    IntentKind.REPLAY: ("push",),
+}
+_REASONED = {
+    IntentKind.LOCK: "a lock needs a reason: others will read it",
+    IntentKind.LIMIT: "a limit needs a reason: others will read it",
 }
 
 
@@ -142,8 +182,8 @@ def checked(wanted: Wish) -> None:
         raise _wrong("push", f"{kind} is about a push: say which")
     if len(wanted.why) > LONGEST or len(wanted.seen_state) > 40:
         raise _wrong("why", f"should be at most {LONGEST} characters")
-    if kind is IntentKind.LOCK and not wanted.why.strip():
-        raise _wrong("why", "a lock needs a reason: others will read it")
+    if kind in _REASONED and not wanted.why.strip():
+        raise _wrong("why", _REASONED[kind])
     known = ARGUMENTS.get(kind, {})
     for name, value in wanted.arguments.items():
         _argument(kind, known, name, value)
@@ -166,7 +206,7 @@ def _argument(kind: IntentKind, known: Mapping[str, type], name: str, value: Any
     choices = _CHOICES.get((kind, name))
     if choices and value not in choices:
         raise _wrong(f"arguments.{name}", f"should be {' or '.join(choices)}")
-    if expected is float and not 0 < value < 10 * 365 * 86400:
+    if name == "expires_in" and not 0 < value < 10 * 365 * 86400:
         raise _wrong(f"arguments.{name}", "should be a number of seconds above 0 and below ten years")
 
 

@@ -143,6 +143,7 @@ async function send(form, button) {
 document.addEventListener("submit", (event) => {
   const form = event.target;
   if (!(form instanceof HTMLFormElement) || !form.hasAttribute("data-wish") || !event.submitter) return;
+  if (event.submitter.hasAttribute("data-plain")) return; // its answer is a page
   event.preventDefault();
   send(form, event.submitter);
 });
