@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import os
 import socket
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass
 from datetime import timedelta
@@ -185,10 +185,16 @@ class Controller:
                 log.warning("the store cannot be asked for the lease; asking again", error=str(error))
             if self.ground.lease is None:
                 if not told:
-                    line = str(self.ground.line)
-                    log.info("not acting on this line yet: its lease is not free", line=line)
+                    log.info(
+                        "another controller acts for this line; waiting for its lease", **await self._acting()
+                    )
                     told = True
                 await self.ground.clock.sleep(1.0)
+
+    async def _acting(self) -> Mapping[str, str]:
+        """Who acts for the line instead of us, for the log."""
+        lease = await self.ground.store.leases.get(self.ground.line)
+        return {"line": str(self.ground.line), "acting": lease.holder if lease else "nobody any more"}
 
     async def _asked_for_lease(self, holder: str) -> Lease | None:
         ground, now, host = self.ground, self.ground.clock.now(), socket.gethostname()
