@@ -4,7 +4,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as some
 
-from leuko.config.quantities import parse_duration, parse_share, parse_ticks, share, ticks
+from leuko.config.quantities import parse_duration, parse_percentage, parse_share, parse_ticks, portion, share, ticks
 from leuko.domain.fleet import Share
 
 QUICK = settings(deadline=None, max_examples=60)
@@ -96,3 +96,14 @@ def test_what_is_no_duration(written):
 def test_what_is_no_share(written):
     with pytest.raises(ValueError, match="should be a count"):
         parse_share(written)
+
+
+@pytest.mark.parametrize(("written", "value"), [("0.5%", 0.005), ("10 %", 0.1), ("100%", 1.0)])
+def test_percentages(written: str, value: float) -> None:
+    assert portion(parse_percentage(written)) == pytest.approx(value)
+
+
+@pytest.mark.parametrize("written", ["0%", "0.5", 0.005, "101%", "-1%", "", None, True, "a half"])
+def test_what_is_no_percentage(written: object) -> None:
+    with pytest.raises(ValueError, match='should be a percentage such as "0.5%"'):
+        parse_percentage(written)

@@ -25,6 +25,7 @@ from leuko.domain.push import (
     Admitted,
     Cause,
     Drifted,
+    Entered,
     Event,
     Expired,
     Hold,
@@ -43,6 +44,7 @@ from leuko.domain.push import (
     todo,
 )
 from leuko.domain.rollout import HostProgress, HostState, Tally, answered, belongs, ordered
+from leuko.domain.timeline import Judging, judging
 from leuko.domain.verdict import Decision
 
 AT = datetime(2026, 1, 1, tzinfo=UTC)
@@ -50,6 +52,7 @@ LATE = AT + timedelta(days=1)
 Fleet = tuple[tuple[str, str, int], ...]
 THREE_PHASES: Fleet = (("www1", "www", 0), ("chat1", "chat", 1), ("www2", "www", 2))
 HELD_BACK: Fleet = (("www1", "www", 0), ("chat1", "chat", 1), ("www2", "www", HOLD_BACK))
+OBSERVING: Fleet = (*HELD_BACK,)
 BOTH: Fleet = (*THREE_PHASES, ("www3", "www", HOLD_BACK))
 
 
@@ -77,7 +80,7 @@ class World:
         )
 
 
-def start(fleet: Fleet = BOTH) -> World:
+def start(fleet: Fleet = BOTH, *, observe: bool = False) -> World:
     phases = {phase for _, _, phase in fleet}
     push = Push(
         number=1,
@@ -90,6 +93,7 @@ def start(fleet: Fleet = BOTH) -> World:
             hold_back=HOLD_BACK in phases,
             unreachable_allowed=1,
             failed_allowed=1,
+            observe=observe,
         ),
         state=State.PENDING,
         since=AT,
@@ -106,6 +110,8 @@ def on(world: World, event: Event, at: datetime = AT) -> World | None:
         return None
     trusted = world.trusted
     passed = isinstance(event, Promote) or (isinstance(event, Judged) and event.decision is Decision.PASS)
+    if world.push.rules.observe:  # nobody acts on what is seen: the end of the watch lets it through
+        passed = passed or isinstance(event, Expired) or (isinstance(event, Judged) and event.full)
     if passed and after.state in (State.SWITCHING, State.COMPLETING, State.LIVE):
         trusted |= {world.push.phase}
     # the times do not matter to the walk, except that a deadline exists
@@ -170,7 +176,11 @@ def _with(rows: tuple[HostProgress, ...], index: int, row: HostProgress) -> tupl
 
 def events(world: World) -> Iterator[World]:
     push = world.push
-    verdicts = [Judged(push.phase, push.watch, decision, "so") for decision in Decision]
+    verdicts = [
+        Judged(push.phase, push.watch, decision, "so", full)
+        for decision in Decision
+        for full in (False, True)
+    ]
     late = [Judged(push.phase - 1, push.watch, decision, "late") for decision in Decision]
     others: list[Event] = [
         Admitted(),
@@ -222,11 +232,12 @@ def check(world: World) -> None:
     params=[
         pytest.param(THREE_PHASES, id="three phases"),
         pytest.param(HELD_BACK, id="hold-back"),
+        pytest.param(OBSERVING, id="observing"),
         pytest.param(BOTH, id="both", marks=[pytest.mark.slow, pytest.mark.timeout(1800)]),
     ],
 )
 def reachable(request) -> dict[tuple[object, ...], tuple[World, set[tuple[object, ...]]]]:
-    first = start(request.param)
+    first = start(request.param, observe=request.param is OBSERVING)
     seen: dict[tuple[object, ...], tuple[World, set[tuple[object, ...]]]] = {}
     queue = deque([first])
     known = {first.key}
@@ -300,6 +311,49 @@ def test_inconclusive_never_goes_further() -> None:
         after = advance(push, Judged(0, 1, decision, "no data"), AT)
         assert after.phase == 0
         assert after.state in (State.WATCHING, State.HELD)
+
+
+@pytest.mark.parametrize("decision", [Decision.FAIL, Decision.HOLD])
+def test_an_observing_push_tells_and_goes_on(decision: Decision) -> None:
+    push = replace(start(observe=True).push, state=State.WATCHING, watch=1, deadline=LATE)
+    early = advance(push, Judged(0, 1, decision, "errors tripled"), AT)
+    assert early.state is State.WATCHING
+    assert [(one.phase, one.decision, one.sentence) for one in early.spared] == [
+        (0, decision, "errors tripled")
+    ]
+    again = advance(early, Judged(0, 1, decision, "errors quadrupled"), AT)
+    assert again is early, "told once, so that the version does not grow with every look"
+    over = advance(again, Judged(0, 1, decision, "errors quadrupled", full=True), AT)
+    assert (over.state, over.phase, over.stop) == (State.SWITCHING, 1, None)
+
+
+def test_an_observing_push_without_a_verdict_goes_on_and_says_so() -> None:
+    push = replace(start(observe=True).push, state=State.WATCHING, watch=1, deadline=AT)
+    after = advance(push, Expired(), LATE)
+    assert after.state is State.SWITCHING
+    assert [one.decision for one in after.spared] == [Decision.HOLD]
+
+
+def test_what_was_judged_when_is_known_for_ever() -> None:
+    moments = [AT + timedelta(minutes=minute) for minute in range(9)]
+    push = replace(start().push, state=State.SWITCHING, deadline=LATE)
+    push = replace(push, history=(Entered(State.SWITCHING, 0, moments[0]),))
+    switched = Progressed(Tally.of([HostProgress("www1", "www", 0, HostState.SWITCHED)]))
+    push = advance(push, switched, moments[1])
+    push = advance(push, Hold("ann"), moments[2])
+    push = advance(push, Resume("ann"), moments[3])
+    push = advance(push, Judged(0, 2, Decision.PASS, "good"), moments[4])
+    push = advance(push, switched, moments[5])
+    push = advance(push, Judged(1, 3, Decision.FAIL, "bad"), moments[6])
+    assert push.state is State.ROLLING_BACK
+    seen = [judging(push, at + timedelta(seconds=1)) for at in moments[:7]]
+    first, later = moments[1], moments[5]
+    assert seen[0] == Judging(0, moments[0], moments[0], watching=False)
+    assert seen[1] == seen[2] == Judging(0, first, first, watching=True), "a hold goes on with the watch"
+    assert seen[3] == Judging(0, moments[3], first, watching=True), "a resume gets no fresh budget"
+    assert seen[4] == Judging(1, moments[4], moments[4], watching=False)
+    assert seen[5] == seen[6] == Judging(1, later, later, watching=True)
+    assert judging(push, AT - timedelta(days=1)) is None
 
 
 def test_only_a_verdict_a_failed_switch_or_a_person_convicts() -> None:

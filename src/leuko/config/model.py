@@ -10,7 +10,7 @@ from typing import Annotated, Any, Literal
 
 from pydantic import Field, model_validator
 
-from leuko.config.quantities import Duration, ShareText, TickCount
+from leuko.config.quantities import Duration, PercentageText, ShareText, TickCount
 from leuko.config.section import Section
 from leuko.config.sources import (
     PLACEHOLDER,
@@ -231,6 +231,12 @@ class PushSection(Section):
     hold_back: ShareText | None = Field(
         None, description="Hosts kept on the old release until the last phase has passed."
     )
+    false_rollbacks: PercentageText = Field(
+        "0.5%", description="Part of healthy pushes that the verdict may roll back by chance: at most 10 %."
+    )
+    observe: bool = Field(
+        False, description="Judge without acting: what would have rolled back or held is told, and goes on."
+    )
     rotate: bool = Field(True, description="Other canaries at each push.")
     budget: Budget = Field(Budget(), description="What may go wrong with hosts before a push stops.")
     windows: tuple[Window, ...] = Field((), description="Times in which no push starts.")
@@ -259,6 +265,7 @@ class GaugeLimit(Section):
         "host", description="Each host by itself, or the sum or mean of a role and of all."
     )
     role: str = Field("", description="Only hosts of this role; empty: all that the gauge is read on.")
+    host: str = Field("", description="Only the host of this name.")
     readings: int = Field(2, ge=1, le=100, description="Readings in a row that must break it.")
 
 

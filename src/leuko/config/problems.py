@@ -48,6 +48,7 @@ CODES: Mapping[str, str] = MappingProxyType(
         "C043": "A window whose cron fields or time zone cannot be read.",
         "C044": "A command, expression or address that is empty.",
         "C045": "A slot kept for later: it would do nothing yet.",
+        "C046": "A percentage outside of what it may be.",
         "C050": "A secret with no source, or more than one.",
         "C051": "A secret that does not exist.",
         "C052": "A secret's name that cannot be an environment variable.",

@@ -52,6 +52,19 @@ def parse_share(value: Any) -> str:
     raise ValueError(f'should be a count such as 2 or a percentage such as "10%", not {_shown(value)}')
 
 
+def parse_percentage(value: Any) -> str:
+    """The text of a percentage, checked; `portion()` turns it into a value."""
+    match = _PERCENT.match(value.strip()) if isinstance(value, str) else None
+    if match and 0 < float(match[1]) <= 100:
+        return f"{float(match[1]):.6f}".rstrip("0").rstrip(".") + "%"
+    raise ValueError(f'should be a percentage such as "0.5%", not {_shown(value)}')
+
+
+def portion(text: str) -> float:
+    """The part of one that a checked percentage is."""
+    return float(text.rstrip("%")) / 100.0
+
+
 def share(text: str) -> Share:
     """The value of a checked share."""
     match = _PERCENT.match(text)
@@ -97,6 +110,11 @@ ShareText = Annotated[
     str,
     BeforeValidator(parse_share),
     WithJsonSchema({"type": ["string", "integer"], "pattern": r"^\d+(\.\d+)?%?$", "minimum": 0}),
+]
+PercentageText = Annotated[
+    str,
+    BeforeValidator(parse_percentage),
+    WithJsonSchema({"type": "string", "pattern": r"^\d+(\.\d+)?\s*%$"}),
 ]
 TickCount = Annotated[
     int | float,

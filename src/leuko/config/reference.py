@@ -12,7 +12,7 @@ from pydantic_core import PydanticUndefined
 from leuko.config import shape
 from leuko.config.model import Configuration
 from leuko.config.problems import CODES
-from leuko.config.quantities import Duration, ShareText, TickCount
+from leuko.config.quantities import Duration, PercentageText, ShareText, TickCount
 from leuko.config.section import Section
 
 _PLAIN = {str: "text", int: "whole number", float: "number", bool: "`true`, `false`"}
@@ -105,7 +105,12 @@ def _words(kind: Any) -> str:
 
 
 def _quantity(field: FieldInfo) -> str:
-    names = ((Duration, "duration"), (ShareText, "share"), (TickCount, "ticks"))
+    names = (
+        (Duration, "duration"),
+        (ShareText, "share"),
+        (PercentageText, "percentage"),
+        (TickCount, "ticks"),
+    )
     for annotated, word in names:
         parser = get_args(annotated)[1]
         written = (*field.metadata, *(item for part in get_args(field.annotation) for item in get_args(part)))

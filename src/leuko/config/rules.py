@@ -20,7 +20,7 @@ from leuko.config.gauge_rules import check_gauges
 from leuko.config.model import Configuration, Release, Window
 from leuko.config.notes import NAME, Notes, Path, Where, near, outside
 from leuko.config.problems import Problem
-from leuko.config.quantities import ticks
+from leuko.config.quantities import portion, ticks
 from leuko.config.secrets import REFERENCE
 from leuko.domain.fleet import Host
 
@@ -41,6 +41,7 @@ def broken_rules(configuration: Configuration, where: Where) -> list[Problem]:
     check_fleet(configuration, notes)
     check_phases(configuration, notes)
     _check_times(configuration, notes)
+    _check_budget(configuration, notes)
     for index, window in enumerate(configuration.push.windows):
         _check_window(window, ("push", "windows", index), notes)
     check_gauges(configuration, notes)
@@ -142,6 +143,16 @@ def _check_components(configuration: Configuration, notes: Notes) -> None:
             elif role not in pushed_roles(configuration):
                 rule = f'the role "{role}" is only watched (pushed: false)'
                 notes.say((*path, "roles", index), "C030", rule)
+
+
+def _check_budget(configuration: Configuration, notes: Notes) -> None:
+    """Above a tenth it is no budget any more, and one in 100,000 would need weeks of watching."""
+    text = configuration.push.false_rollbacks
+    if not 1e-5 <= portion(text) <= 0.1:
+        rule = f"{text} lies outside 0.001% to 10%"
+        notes.say(
+            ("push", "false_rollbacks"), "C046", rule, "0.5% is one wrong rollback in 200 healthy pushes."
+        )
 
 
 def _check_times(configuration: Configuration, notes: Notes) -> None:

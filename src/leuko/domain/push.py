@@ -100,6 +100,8 @@ class Rules:
     watch_timeout: float = 1800.0
     held_timeout: float = 3600.0
     restore_timeout: float = 300.0
+    observe: bool = False
+    """Judge without acting: what the watch finds is told, and the push goes on."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -108,6 +110,16 @@ class Entered:
 
     state: State
     phase: int
+    at: datetime
+
+
+@dataclass(frozen=True, slots=True)
+class Spared:
+    """What an observing push would have been held or rolled back for, the first time in each phase."""
+
+    phase: int
+    decision: Decision
+    sentence: str
     at: datetime
 
 
@@ -146,6 +158,7 @@ class Push:
     """A person promoted it without the hosts that cannot be reached: they no longer count."""
     history: tuple[Entered, ...] = ()
     """Every state that it came into: what was judged at any moment can be said again later."""
+    spared: tuple[Spared, ...] = ()
     version: int = 0
 
     @property
@@ -186,6 +199,8 @@ class Judged:
     watch: int
     decision: Decision
     sentence: str
+    full: bool = False
+    """All ticks that the watch wants were seen."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -253,6 +268,7 @@ Intent = Abort | Hold | Resume | Promote | RollBack
 Event = Report | Intent
 
 _BACK = State.ROLLING_BACK
+NO_VERDICT: Final = "the watch did not come to a verdict within push.watch_timeout"
 TABLE: Final[Mapping[State, Mapping[str, tuple[State, ...]]]] = MappingProxyType(
     {
         State.PENDING: {
@@ -280,7 +296,7 @@ TABLE: Final[Mapping[State, Mapping[str, tuple[State, ...]]]] = MappingProxyType
         State.WATCHING: {
             "judged": (State.SWITCHING, State.COMPLETING, State.LIVE, State.HELD, _BACK),
             "promote": (State.SWITCHING, State.COMPLETING, State.LIVE),
-            "expired": (State.HELD,),
+            "expired": (State.HELD, State.SWITCHING, State.COMPLETING, State.LIVE),
             "drifted": (State.HELD,),
             "abort": (_BACK,),
             "roll back": (_BACK,),
@@ -492,6 +508,8 @@ def _failed_sentence(event: Progressed) -> str:
 def _judge(push: Push, event: Judged, at: datetime) -> Push:
     if (event.phase, event.watch) != (push.phase, push.watch):
         return push  # about an earlier watch
+    if push.rules.observe and event.decision in (Decision.FAIL, Decision.HOLD):
+        return _spare(push, event, at)
     if event.decision is Decision.FAIL:
         if push.state is _BACK or not _was_switched(push):
             return push
@@ -504,6 +522,21 @@ def _judge(push: Push, event: Judged, at: datetime) -> Push:
             return _hold(push, event.sentence, "leuko", at)
         case Decision.PASS:
             return _passed(push, at)
+
+
+def _spare(push: Push, event: Judged, at: datetime) -> Push:
+    """An observing push takes note, and goes on when its watch is over."""
+    if push.state is _BACK or not _was_switched(push):
+        return push
+    push = _noted(push, event.decision, event.sentence, at)
+    return _passed(push, at) if push.state is State.WATCHING and event.full else push
+
+
+def _noted(push: Push, decision: Decision, sentence: str, at: datetime) -> Push:
+    if any((one.phase, one.decision) == (push.phase, decision) for one in push.spared):
+        return push
+    spared = Spared(push.phase, decision, sentence, at)
+    return replace(push, spared=(*push.spared, spared), sentence=sentence)
 
 
 def _passed(push: Push, at: datetime) -> Push:
@@ -524,8 +557,10 @@ def _expire(push: Push, at: datetime) -> Push:
             )
         case State.SWITCHING | State.COMPLETING:
             return _back(push, Stop(Cause.TIMED_OUT, "switching took longer than push.switch_timeout"), at)
+        case State.WATCHING if push.rules.observe:
+            return _passed(_noted(push, Decision.HOLD, NO_VERDICT, at), at)
         case State.WATCHING:
-            return _hold(push, "the watch did not come to a verdict within push.watch_timeout", "leuko", at)
+            return _hold(push, NO_VERDICT, "leuko", at)
         case State.HELD:
             stop = Stop(Cause.HELD_TOO_LONG, f"held longer than push.held_timeout: {push.held_why}")
             return _back(push, stop, at) if _was_switched(push) else _cancel(push, stop, at)

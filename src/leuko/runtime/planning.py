@@ -54,6 +54,7 @@ def rules_of(configuration: Configuration, total: int, *, held_back: bool) -> Ru
         watch_timeout=section.watch_timeout,
         held_timeout=section.held_timeout,
         restore_timeout=section.restore_timeout,
+        observe=section.observe,
     )
 
 

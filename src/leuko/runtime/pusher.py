@@ -205,7 +205,8 @@ class Pusher:
         if verdict is None:
             return push
         now = self._ground.clock.now()
-        event = Judged(push.phase, push.watch, verdict.decision, verdict.sentence)
+        full = verdict.ticks >= verdict.wanted
+        event = Judged(push.phase, push.watch, verdict.decision, verdict.sentence, full)
         after = advance(push, event, now)
         if push.state is not State.WATCHING and after is push:
             return push  # besides a watch, only what moves the push is worth a row: a hold may last an hour

@@ -32,7 +32,7 @@ from leuko.store.store import Store
 
 HISTORY = timedelta(minutes=30)
 WATCHES = 0.9
-"""Part of a push's e-process that the watches of its phases share; the switching between them has the rest."""
+"""Part of a push's e-process that its watches share; the switching between them has the rest."""
 SETTLED = 3
 """Ticks after a rollback until a host's readings are the base's again."""
 LONGEST_WATCH = 3
