@@ -99,4 +99,7 @@ class Outlook:
     """For a small picture: the window in equal parts."""
     hours: float = 0.0
     warned: bool = False
+    suspects: tuple[Suspect, ...] = ()
+    """Of a slope that is sure, whether or not it matters yet: when it does, its cause may be out of sight."""
+    older: float = 0.0
     sentence: str = ""

@@ -48,9 +48,10 @@ def look(history: History, bar: Bar) -> Answer:
         subjects = ([whole] if whole else []) + [crew.host(int(place)) for place in np.flatnonzero(chosen)]
         for subject in subjects:
             asked = Inquiry(history, bar, subject)
-            found, outlook = asked.trend(), asked.outlook()
+            found = asked.trend()
             trends += [found] if found else []
-            outlooks.append(replace(outlook, warned=found is not None))
+            if subject.aggregate or crew.course is None or asked.evident:
+                outlooks.append(asked.outlook())
             cleared |= {(subject.name, shape) for shape in asked.cleared()}
         calm = [crew.names[place] for place in np.flatnonzero(~chosen & enough(crew.values))]
         cleared |= {(name, shape) for name in calm for shape in Shape}

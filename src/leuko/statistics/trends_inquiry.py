@@ -39,6 +39,8 @@ class Seen:
     inflation: float
     found: bool
     clear: bool
+    evident: bool
+    """Sure and going on, whether or not it matters."""
 
 
 class Inquiry:
@@ -59,7 +61,7 @@ class Inquiry:
         seen = next((each for each in self._seen if each.found), None)
         if seen is None:
             return None
-        suspects, older = self._blame(seen)
+        suspects, older = self._blamed
         subject, watched = self._subject, self._watched
         found = Trend(
             gauge=watched.gauge,
@@ -85,6 +87,7 @@ class Inquiry:
         best = max(self._seen, key=lambda each: each.evidence, default=None)
         slope = best.slope if best else None
         found = any(each.found for each in self._seen)
+        suspects, older = self._blamed
         sentence = short_of(self.needs) if self.needs else quiet(slope, watched.unit)
         return Outlook(
             gauge=watched.gauge,
@@ -101,6 +104,8 @@ class Inquiry:
             points=self._points(),
             hours=float(len(self._own)),
             warned=found,
+            suspects=suspects,
+            older=older,
             sentence="" if found else sentence,
         )
 
@@ -109,6 +114,11 @@ class Inquiry:
         return {each.shape for each in self._seen if each.clear} - {
             each.shape for each in self._seen if not each.clear
         }
+
+    @property
+    def evident(self) -> bool:
+        """True where some slope is sure, whether or not it matters yet."""
+        return any(each.evident for each in self._seen)
 
     @cached_property
     def silent(self) -> bool:
@@ -171,15 +181,16 @@ class Inquiry:
         found = filling(cells, capacity, cells)
         slope = _daily(found or NOTHING)
         hours = FAST_CELLS / CELLS
-        return Seen(Shape.FILL, slope, 0.0, hours, 1.0, found is not None, found is None)
+        return Seen(Shape.FILL, slope, 0.0, hours, 1.0, found is not None, found is None, found is not None)
 
     def _judged(self, shape: Shape, found: Guard, evidence: float, hours: float, *, real: bool) -> Seen:
         slope = _daily(found)
         sure = abs(evidence) >= self._bar.evidence and np.sign(evidence) == np.sign(found.slope)
         close = abs(evidence) >= HALF * self._bar.evidence
-        passed = sure and real and self._matters(found.slope, 1.0)
+        evident = bool(sure and real)
+        passed = evident and self._matters(found.slope, 1.0)
         clear = not (close and self._matters(found.slope, HALF))
-        return Seen(shape, slope, abs(evidence), hours, found.inflation, passed, clear)
+        return Seen(shape, slope, abs(evidence), hours, found.inflation, passed, clear, evident)
 
     def _matters(self, slope: float, part: float) -> bool:
         whole = slope + self._peers_slope()
@@ -237,8 +248,14 @@ class Inquiry:
         pattern = wave(values[: known or len(values)], slope, first % DAY)
         return without_wave(values, pattern, first % DAY)
 
-    def _blame(self, seen: Seen) -> tuple[tuple[Suspect, ...], float]:
+    @cached_property
+    def _blamed(self) -> tuple[tuple[Suspect, ...], float]:
         """By all that is in sight, not only by the readings that the slope was seen in."""
+        ranked = sorted(self._seen, key=lambda each: not each.found)
+        seen = next((each for each in ranked if each.found or each.evident), None)
+        return self._blame(seen) if seen else ((), 0.0)
+
+    def _blame(self, seen: Seen) -> tuple[tuple[Suspect, ...], float]:
         hours = len(self._own)
         if seen.shape is Shape.FILL:
             since = self._history.start + hours - seen.hours - DAY

@@ -5,11 +5,13 @@ A host is passed over only where its slope, however sure, would not matter.
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import numpy as np
 
 from leuko.domain.gauge import Direction
 from leuko.statistics.question import Mask, Values
-from leuko.statistics.trends_chain import SHORTEST
+from leuko.statistics.trends_chain import MAD, SHORTEST
 from leuko.statistics.trends_question import LEAST, WINDOW, Bar, History, Over, Watched
 from leuko.statistics.trends_room import FAST_CELLS
 from leuko.statistics.trends_season import DAY, day_slopes, middle
@@ -19,6 +21,10 @@ PRESENT = 0.6
 """Part of a window's hours that must have readings."""
 SILENT = 3
 """Hours without a reading after which a subject says nothing of itself."""
+WORTH = 6.0
+"""Differences of days that a window is worth, readings resembling their neighbours as they do."""
+CLEAR = 1.5
+"""Of what the quick figures are usually: below this no exact one will be sure."""
 NEAR = 0.7
 """The quick figures are not the exact ones: so much of what matters is worth the look."""
 
@@ -58,32 +64,43 @@ def matters(watched: Watched, slope: Values, level: Values, horizon: float, part
 
 def worth_it(history: History, crew: Crew, bar: Bar) -> Mask:
     """Hosts of a crew [H] that may hold a finding of their own."""
-    watched, level = history.watched, level_of(crew.values)
+    # what is sure but not urgent yet is worth a look, too: its cause may be out of sight once it is
+    watched, level = replace(history.watched, capacity=None), level_of(crew.values)
+    days = crew.own[DAY:] - crew.own[:-DAY] if len(crew.own) > DAY else np.zeros((1, len(crew.names)))
+    usual = MAD * middle(np.abs(days - middle(days))) / (DAY * np.sqrt(WORTH))
     chosen = np.zeros(len(crew.names), dtype=bool)
     for hours in (LEAST, WINDOW):
         if len(crew.own) >= hours:
-            own = day_slopes(crew.own[-hours:])
-            total = own if watched.capacity is None else day_slopes(crew.values[-hours:])
-            chosen |= matters(watched, np.where(np.isnan(own), 0.0, total), level, bar.horizon, NEAR)
-    chosen |= matters(watched, _lately(history, crew), level, bar.horizon, NEAR)
+            slope = day_slopes(crew.own[-hours:])
+            chosen |= (np.abs(slope) > CLEAR * usual) & matters(watched, slope, level, bar.horizon, NEAR)
+    lately, usual = _lately(history, crew)
+    chosen |= (np.abs(lately) > CLEAR * usual) & matters(watched, lately, level, bar.horizon, NEAR)
     return (chosen & enough(crew.values)) | _beyond(history, crew)
 
 
-def _lately(history: History, crew: Crew) -> Values:
-    """Slope an hour of the newest stretch, from its first and last third; 0 where it is too short."""
-    hours = len(crew.own)
-    began = [0.0]
+def _lately(history: History, crew: Crew) -> tuple[Values, Values]:
+    """Slope an hour of the newest stretch, from its first and last third, and how great it usually is."""
+    hours, nothing = len(crew.own), np.zeros(len(crew.names))
+    length = DAY
     if history.watched.over is Over.UPTIME:
         restarts = [history.restarts.get(name) for name in crew.names]
         began = [float(each[-1]) - history.start for each in restarts if each is not None and len(each)]
-    length = int(hours - np.ceil(np.median(began))) if began else DAY
-    length = min(length, DAY) if history.watched.over is Over.TIME else length
+        length = int(hours - np.ceil(np.median(began))) if began else DAY
     if length < SHORTEST or length > hours:
-        return np.zeros(len(crew.names))
+        return nothing, nothing
     third = length // 3
-    newest = crew.own[-length:]
-    rise = (middle(newest[-third:]) - middle(newest[:third])) / (length - third)
-    return np.where(np.isnan(rise), 0.0, rise)
+    # the same hours of the days before, wave and all
+    ends = range(hours, max(length, hours - WINDOW) - 1, -DAY)
+    rises = [_rise(crew.own[end - length : end], third) / (length - third) for end in ends]
+    newest, before = rises[0], np.array(rises[1:] or [nothing])
+    typical = middle(before)
+    rise = np.where(np.isnan(newest), 0.0, newest - np.where(np.isnan(typical), 0.0, typical))
+    usual = MAD * middle(np.abs(before - typical))
+    return rise, np.where(np.isnan(usual) | (len(before) < 3), 0.0, usual)
+
+
+def _rise(values: Values, third: int) -> Values:
+    return np.asarray(middle(values[-third:]) - middle(values[:third]))
 
 
 def _beyond(history: History, crew: Crew) -> Mask:
