@@ -58,6 +58,17 @@ TEN: tuple[Meter, ...] = (
     *(Meter(f"cpu{number}", "cpu") for number in range(4)),
     *(Meter(f"load{number}", "load") for number in range(2)),
 )
+MIXED: tuple[Meter, ...] = (
+    *(Meter(f"errors{rate:g}", "count", rate) for rate in (1.0, 12.0)),
+    Meter("requests", "count", 600.0, Direction.DOWN),
+    Meter("registrations", "count", 12.0, Direction.DOWN),
+    Meter("error share", "ratio", 600.0),
+    Meter("latency p99", "quantile", 600.0),
+    Meter("cpu0", "cpu"),
+    Meter("cpu1", "cpu", direction=Direction.BOTH),
+    Meter("load0", "load"),
+    Meter("load1", "load", direction=Direction.BOTH),
+)
 ERRORS = Meter("errors", "count", 2.1)  # with bursts and hiccups 2.4 are read
 CPU = Meter("cpu", "cpu")
 LOAD = Meter("load", "load")

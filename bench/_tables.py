@@ -46,16 +46,21 @@ def slower(found: Mapping[str, Any], study: Sequence[float | None]) -> bool:
     return half is not None and (found["half"] is None or found["half"] > half + 5)
 
 
-def healthy(cells: Cells) -> str:
+def healthy(cells: Cells, prefix: str = "healthy") -> str:
     """By world: false rollbacks of ours on each fleet."""
-    head = ["world", *(f"{fleet}{mode}" for fleet in FLEETS for mode in ("", ", learned"))]
+    fleets = [
+        fleet
+        for fleet in FLEETS
+        if any(name.startswith(prefix) and name.endswith(f", {fleet}") for name in cells)
+    ]
+    head = ["world", *(f"{fleet}{mode}" for fleet in fleets for mode in ("", ", learned"))]
     rows: dict[str, list[str]] = {}
     for cell in cells.values():
-        if cell["cell"].startswith("healthy: "):
+        if cell["cell"].startswith(f"{prefix}: "):
             rows.setdefault(cell["world"], [])
     for world, row in rows.items():
-        for fleet in FLEETS:
-            found = cells.get(f"healthy: {world}, {fleet}")
+        for fleet in fleets:
+            found = cells.get(f"{prefix}: {world}, {fleet}")
             for name in ("Leuko 0.5 %", "Leuko, learned 0.5 %"):
                 row.append(percent(found["rates"][name]) if found and name in found["rates"] else "")
     return _table(head, [[world, *row] for world, row in rows.items()])
@@ -189,6 +194,8 @@ def everything(cells: Cells) -> str:
         name.removeprefix("one: ").split(", ")[0] for name in cells if name.startswith("one: ")
     )
     parts += [(f"One gauge: {gauge}", single(cells, gauge)) for gauge in gauges]
+    parts.append(("Ten gauges of every kind and direction", healthy(cells, "mixed")))
+    parts.append(("A doubled cpu in every world", others(cells, "doubled: ")))
     parts += [("One of ten gauges is bad", one_of_ten(cells)), ("The last phase", others(cells, "last: "))]
     parts += [("Fleets of one and two hosts", others(cells, "small: ")), ("Decisions", said(cells))]
     parts.append(("The placebo gate", gates(cells)))

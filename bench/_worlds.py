@@ -187,6 +187,25 @@ REAL: tuple[World, ...] = (
         switched_counts=(Restart(0.5), Lasting(0.08)),
         switched_levels=(Restart(0.3), Lasting(0.08)),
     ),
+    _with(
+        "back into rotation",
+        "a switched host gets 30 % of its traffic at first, all of it after a minute",
+        shared=(Balancer(0.3, 60.0),),
+    ),
+    _with(
+        "errors at the switch",
+        "requests on their way fail: six times the errors, fading over 5 s",
+        switched_counts=(Restart(5.0, 5.0), Lasting()),
+    ),
+    _with(
+        "outage of everybody",
+        "100 s after the switch everything is eight times as much on all hosts, not quite evenly",
+        shared=(Ramp(8.0, 100.0, 110.0, uneven=0.05),),
+    ),
+    _with(
+        "still gauges", "levels hardly move", levels=(Hosts(0.25), Wander(0.002, 30.0)), white=0.0, queue=0.01
+    ),
+    _with("nearly always zero", "levels are rounded to two and a half times the usual", rounded=2.5),
     _with("short history", "six minutes of it", history=360.0),
     _with("switched one by one", "the canaries are switched over 60 s", spread=60.0),
     _with("whole numbers", "levels are rounded to a quarter of what is usual", rounded=0.25),

@@ -15,10 +15,11 @@ from dataclasses import replace
 from functools import partial
 
 from _cells import Cell, do, done_before, parser
+from _demo_fleet import nothing_changes
 from _judged import Case, decisions, detections, false_rollbacks, gated, look
 from _noise import Part, Slow, Step
 from _peers import PEERS
-from _pushes import CPU, ERRORS, LOAD, QUANTILE, RATIO, REGISTRATIONS, TEN, Fleet
+from _pushes import CPU, ERRORS, LOAD, MIXED, QUANTILE, RATIO, REGISTRATIONS, TEN, Fleet
 from _tables import everything
 from _worlds import STUDY, WORLDS
 
@@ -64,6 +65,18 @@ def healthy(count: int) -> dict[str, Cell]:
             names = [name for name in PEERS if world is STUDY or "10 s" not in name]
             peers = some // (2 if world is STUDY else 5)
             cells[f"healthy: {world.name}, {fleet}"] = partial(false_rollbacks, case, some, names, peers)
+    return cells
+
+
+def mixed(count: int) -> dict[str, Cell]:
+    """Ten gauges of every kind and direction, nothing wrong; and every world with a doubled cpu."""
+    cells: dict[str, Cell] = {}
+    for fleet in (Fleet(10, 1), Fleet(50, 5)):
+        for world in WORLDS.values():
+            case = Case(world, fleet, MIXED, PUSH, learned=True)
+            cells[f"mixed: {world.name}, {fleet}"] = partial(false_rollbacks, case, count)
+            sick = Case(world, fleet, TEN, PUSH, {"cpu0": Step(2.0)})
+            cells[f"doubled: {world.name}, {fleet}"] = partial(detections, sick, count // 10)
     return cells
 
 
@@ -153,6 +166,11 @@ def gate(count: int) -> dict[str, Cell]:
     return cells
 
 
+def real(count: int) -> dict[str, Cell]:
+    """Real gauges: the demo's fleet, on which nothing changes."""
+    return {"real: the demo's fleet": partial(nothing_changes, 300.0 if count > 100 else 150.0, count)}
+
+
 def looks() -> dict[str, Cell]:
     """What one look costs."""
     return {f"look: {hosts} hosts x 20 gauges": partial(look, hosts, TWENTY) for hosts in (10, 100, 1000)}
@@ -163,12 +181,14 @@ def cells(count: int) -> dict[str, Cell]:
     return (
         looks()
         | healthy(count)
+        | mixed(count)
         | one(count)
         | ten(count)
         | last(count)
         | small(count)
         | said(count)
         | gate(count)
+        | real(count)
     )
 
 
