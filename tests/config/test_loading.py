@@ -67,7 +67,8 @@ CASES = {
         START + FLEET + "notify:\n  on: [live, dead]\n",
         [
             (
-                'leuko.yml:7:14 notify.on[1]: should be "live", "rolled_back", "held", "stuck" or "build_failed", '
+                'leuko.yml:7:14 notify.on[1]: should be "live", "rolled_back", "held", "stuck", '
+                '"build_failed", "observed", "detector" or "trend", '
                 'not "dead" [C016]'
             )
         ],

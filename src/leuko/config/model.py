@@ -22,6 +22,7 @@ from leuko.config.sources import (
     PrometheusSource,
     SqlSource,
 )
+from leuko.config.trends import GaugeTrend, Trends
 
 Direction = Literal["up", "down", "both"]
 
@@ -290,6 +291,9 @@ class Gauge(Section):
     graphite: GraphiteSource | None = Field(None, description="Source: a series of Graphite.")
     sql: SqlSource | None = Field(None, description="Source: a number from a database.")
     command: CommandSource | None = Field(None, description="Source: a number that a program prints.")
+    trend: GaugeTrend | None = Field(
+        None, description="Watched for slow changes; left out: only memory and disk of the hosts are."
+    )
 
     @property
     def hostless(self) -> bool:
@@ -320,8 +324,12 @@ class Notify(Section):
     urls: tuple[str, ...] = Field(
         (), description="Notification addresses (Apprise); write them as secrets: `secret:NAME`."
     )
-    on: tuple[Literal["live", "rolled_back", "held", "stuck", "build_failed"], ...] = Field(
-        ("rolled_back", "held", "stuck", "build_failed"), description="What is told."
+    on: tuple[
+        Literal["live", "rolled_back", "held", "stuck", "build_failed", "observed", "detector", "trend"], ...
+    ] = Field(
+        ("rolled_back", "held", "stuck", "build_failed", "observed", "detector", "trend"),
+        description="What is told. `observed`: what an observing push would have gone back for; `detector`: "
+        "the verdict is wrong more often than it promises; `trend`: something slowly goes wrong.",
     )
     command: tuple[str, ...] = Field((), description="argv run on the controller with the message on stdin.")
 
@@ -378,6 +386,7 @@ class Configuration(Section):
     fleet: Fleet = Field(Fleet(), description="The servers.")
     push: PushSection = Field(PushSection(), description="How a release goes out.")
     gauges: dict[str, Gauge] = Field({}, description="Name -> what is watched.")
+    trends: Trends = Field(Trends(), description="What is watched after a release is live.")
     locks: Locks = Field(Locks(), description="How locks behave.")
     notify: Notify = Field(Notify(), description="Who is told of what.")
     secrets: dict[str, Secret] = Field(

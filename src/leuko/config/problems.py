@@ -34,6 +34,7 @@ CODES: Mapping[str, str] = MappingProxyType(
         "C023": "A limit bounds nothing, or bounds everything.",
         "C024": "A limit or a required change that a gauge of this kind cannot have.",
         "C025": "A command, database or secret that only the installation's own file may use in a gauge.",
+        "C026": "A trend laid along what does not count.",
         "C030": "A role that does not exist.",
         "C031": "A host that does not exist.",
         "C032": "Two hosts with the same name, or a name that is not one.",

@@ -22,6 +22,7 @@ from leuko.config.notes import NAME, Notes, Path, Where, near, outside
 from leuko.config.problems import Problem
 from leuko.config.quantities import portion, ticks
 from leuko.config.secrets import REFERENCE
+from leuko.config.trend_rules import check_trends
 from leuko.domain.fleet import Host
 
 _VARIABLE = re.compile(r"^[A-Za-z_][A-Za-z0-9_]*$")
@@ -45,6 +46,7 @@ def broken_rules(configuration: Configuration, where: Where) -> list[Problem]:
     for index, window in enumerate(configuration.push.windows):
         _check_window(window, ("push", "windows", index), notes)
     check_gauges(configuration, notes)
+    check_trends(configuration, notes)
     _check_secrets(configuration, notes)
     _check_notify(configuration, notes)
     return notes.problems

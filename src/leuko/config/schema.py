@@ -22,6 +22,9 @@ def json_schema() -> dict[str, Any]:
         definitions["Role"],
         {"type": "array", "items": {"$ref": "#/$defs/HostEntry"}, "description": "Its hosts."},
     )
+    definitions["GaugeTrend"] = _or(
+        definitions["GaugeTrend"], {"type": "boolean", "description": "Watched, or not."}
+    )
     # an overlay, and a revision's own file, leave these out
     schema.pop("required", None)
     return {"$schema": _DIALECT, **schema, "title": "leuko.yml"}
