@@ -60,6 +60,7 @@ class Rig:
     state: Path
     judge: GivenJudge
     epoch: int = 0
+    watches: tuple[int, int] = (2, 2)
 
     @classmethod
     async def make(cls, state: Path, settings: Configuration | None = None) -> Rig:
@@ -123,13 +124,14 @@ class Rig:
     async def _keep(self, push: Push, commits: tuple[Commit, ...]) -> Push:
         names = [host.name for host in self.configuration.fleet.roles["www"].hosts]
         held = names[-1] if self.configuration.push.hold_back is not None else ""
+        canaries = int(self.configuration.push.phases[0].hosts or 1)
         hosts = tuple(
-            PlannedHost(name, "www", HOLD_BACK if name == held else min(index, 1))
+            PlannedHost(name, "www", HOLD_BACK if name == held else int(index >= canaries))
             for index, name in enumerate(names)
         )
         plan = Plan(
             hosts=hosts,
-            watches=(2, 2),
+            watches=self.watches,
             tick=5.0,
             commits=commits,
             min_healthy=str(self.configuration.fleet.min_healthy),

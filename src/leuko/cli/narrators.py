@@ -81,6 +81,8 @@ class Lines(Silent):
         for name, host in story.hosts.items():
             if host.state in words.BAD:
                 self._once(f"  {name} {host.state}: {stopped(host.detail) or 'no reason was given'}")
+        for said in push["spared"]:
+            self._once(f"  observed, and goes on: {stopped(said)}")
         self._tell_watch(story)
 
     def remark(self, text: str) -> None:

@@ -28,6 +28,7 @@ follow_option = click.option(
         ("leuko push --first", "the first push of all, which has nothing to go back to"),
         ("leuko push --hotfix 9c2d11e", "what is live plus that one commit"),
         ("leuko push --override 'L7 is about chat only'", "in spite of locks and blocked commits"),
+        ("leuko push --observe", "judged, but nothing is rolled back or held for it"),
         ("leuko push --no-follow --json", "for scripts: the push's number, at once"),
     ],
 )
@@ -38,6 +39,10 @@ follow_option = click.option(
     "--override", metavar="WHY", help="Push in spite of locks and blocked commits; the reason is kept."
 )
 @click.option("--override-window", is_flag=True, help="Push inside a window in which no push starts.")
+@click.option(
+    "--override-limits", metavar="WHY", help="Push although a limit is broken already; the reason is kept."
+)
+@click.option("--observe", is_flag=True, help="Judge it without acting: what would have stopped it is told.")
 @click.option(
     "--approve", is_flag=True, help="Let it start although it changes hooks, gauges, limits or fleet."
 )
@@ -51,6 +56,8 @@ def push(
     first: bool,
     override: str | None,
     override_window: bool,
+    override_limits: str | None,
+    observe: bool,
     approve: bool,
     why: str,
     follow: bool,
@@ -64,12 +71,16 @@ def push(
 
     if hotfix and revision:
         raise click.UsageError("--hotfix takes its own commit: leave REVISION out")
-    flags = {"first": first, "override_window": override_window, "approve": approve}
+    flags = {"first": first, "override_window": override_window, "approve": approve, "observe": observe}
     arguments: dict[str, Any] = {name: True for name, given in flags.items() if given}
-    if override is not None:
-        if not override.strip():
-            raise click.BadParameter("needs a reason: it is kept and shown", param_hint="--override")
-        arguments["override_blocks"] = override
+    reasons = {"override_blocks": ("--override", override)}
+    reasons["override_limits"] = ("--override-limits", override_limits)
+    for name, (option, given) in reasons.items():
+        if given is None:
+            continue
+        if not given.strip():
+            raise click.BadParameter("needs a reason: it is kept and shown", param_hint=option)
+        arguments[name] = given
     with acting(scene) as desk:
         if hotfix:
             if arguments:

@@ -110,8 +110,12 @@ def _live(story: Story) -> str:
     rest = f"; {count(left, 'host')} left out, and will follow when they are back" if left else ""
     return (
         f"Push {push['number']} is LIVE: {short(push['revision'])} on {count(switched, 'host')}{took}{rest}. "
-        f"{stopped(push['sentence'])}"
+        f"{stopped(push['sentence'])}{_observed(push)}"
     ).rstrip()
+
+
+def _observed(push: Mapping[str, Any]) -> str:
+    return "".join(f" Only observed: {stopped(said)}" for said in push["spared"])
 
 
 def _held(push: Mapping[str, Any]) -> list[str]:

@@ -52,6 +52,8 @@ class Plan:
     override_blocks: str = ""
     """A person's reason for pushing in spite of locks and blocked commits."""
     override_window: bool = False
+    override_limits: str = ""
+    """A person's reason for pushing while a limit is broken already."""
     approved_by: str = ""
     """Who let a push start that changes hooks, gauges, limits or fleet."""
     watched: tuple[WatchedHost, ...] = ()

@@ -122,6 +122,11 @@ class Spared:
     sentence: str
     at: datetime
 
+    @property
+    def said(self) -> str:
+        """`would have rolled back: errors ...`."""
+        return f"would have {'rolled back' if self.decision is Decision.FAIL else 'held'}: {self.sentence}"
+
 
 @dataclass(frozen=True, slots=True)
 class Push:

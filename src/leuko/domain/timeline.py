@@ -23,11 +23,12 @@ class Judging:
 
 
 def judging(push: Push, at: datetime) -> Judging | None:
-    """What was judged at `at`; None while nothing was switched yet.
+    """What was judged just before `at`; None while nothing was switched yet.
 
-    A hold goes on with what it interrupted, and the completion with the last watch.
+    What a verdict led to has its very time, and is none of what it was about. A hold goes on with what it
+    interrupted, and the completion with the last watch.
     """
-    past = [entered for entered in push.history if entered.at <= at and entered.state in JUDGED]
+    past = [entered for entered in push.history if entered.at < at and entered.state in JUDGED]
     if not past:
         return None
     now = past[-1]

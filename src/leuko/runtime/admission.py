@@ -28,6 +28,10 @@ class Overrides:
     blocks: str = ""
     window: bool = False
     approved: bool = False
+    limits: str = ""
+    """Why it may start although a limit is broken already."""
+    observe: bool = False
+    """Judge this push without acting."""
 
 
 def admit(

@@ -48,6 +48,9 @@ class Messenger:
         data = event.data
         if event.kind == "build" and data.get("to") == "failed":
             return self._message("build_failed", Tone.FAILURE, "build failed", await self._of_build(event))
+        if event.kind == "push.spared":
+            title, body = f"{event.subject} goes on, observed", str(data.get("reason"))
+            return self._message("observed", Tone.WARNING, title, body, f"pushes/{data.get('push')}")
         if event.kind != "push" or data.get("to") not in TOLD or "from" not in data:
             return None
         kind, tone = TOLD[str(data["to"])]

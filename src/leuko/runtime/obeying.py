@@ -401,4 +401,6 @@ def overrides_of(intent: Intent) -> Overrides:
         blocks=str(arguments.get("override_blocks", "")),
         window=bool(arguments.get("override_window", False)),
         approved=bool(arguments.get("approve", False)),
+        limits=str(arguments.get("override_limits", "")),
+        observe=bool(arguments.get("observe", False)),
     )

@@ -48,21 +48,24 @@ async def of_push(
     configuration: Configuration,
     upto: datetime,
     *,
+    at: datetime | None = None,
     overrides: Sequence[Override] | None = None,
 ) -> Question | None:
     """What the judge is asked about `push` with the ticks that closed by `upto`; None where there is nothing.
 
-    `rows` are its hosts as they are stored now, `configuration` is what `judged_by` gives. `overrides` are
-    the limits set on the page that were in force then; those of now where not given.
+    `rows` are its hosts as they are stored now, `configuration` is what `judged_by` gives. `at` is when a
+    stored verdict was given (ticks are stored a moment after they closed; `upto` where not given), and
+    `overrides` are the limits set by people that were in force then; those of now where not given.
     """
-    now = judging(push, upto)
+    at = upto if at is None else at
+    now = judging(push, at)
     plan = await store.pushes.plan(line, push.number)
     if now is None or plan is None:
         return None
     if overrides is None:
         overrides = await store.overrides.all(line)
     gauges = gauges_of(configuration, overrides)
-    switched = {row.host: switched_at(row, upto) for row in rows}
+    switched = {row.host: switched_at(row, at) for row in rows}
     first = min((at for at in switched.values() if at is not None), default=now.began)
     names = [gauge.name for gauge in gauges]
     read = await store.readings.read(line, names, first - HISTORY, upto + JUST_CLOSED)
@@ -115,11 +118,11 @@ def overridden(gauge: Gauge, overrides: Sequence[Override]) -> Gauge:
     return replace(gauge, limits=gauge_limits(gauge.limits, own)) if own else gauge
 
 
-def switched_at(row: HostProgress, upto: datetime) -> datetime | None:
-    """When the host's switch was done; None: at `upto` it ran the base, or nobody could say what."""
-    if row.switched_at is None or row.switched_at > upto:
+def switched_at(row: HostProgress, at: datetime) -> datetime | None:
+    """When the host's switch was done; None: at `at` it ran the base, or nobody could say what."""
+    if row.switched_at is None or row.switched_at > at:
         return None
-    moved_on = row.state is not HostState.SWITCHED and (row.at is None or row.at <= upto)
+    moved_on = row.state is not HostState.SWITCHED and (row.at is None or row.at < at)
     return None if moved_on else row.switched_at
 
 

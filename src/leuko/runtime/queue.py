@@ -7,6 +7,7 @@ from dataclasses import replace
 
 from leuko.domain.errors import LeukoError, Refused
 from leuko.domain.lock import blocked
+from leuko.domain.plan import Plan
 from leuko.domain.push import Admitted, Cause, NotAdmitted, Origin, Push, Superseded, advance
 from leuko.domain.release import Release
 from leuko.runtime.admission import Overrides, admit
@@ -88,7 +89,7 @@ class Queue:
         ground = self._ground
         now = ground.clock.now()
         plan = await stored_plan(ground, push.number)
-        overrides = Overrides(plan.override_blocks, plan.override_window, bool(plan.approved_by))
+        overrides = overrides_of_plan(push, plan)
         base = await self._planner.base()
         if (base.release if base else None) != push.base:
             return await self._base_moved(push, base, overrides)
@@ -173,6 +174,19 @@ def with_overrides(draft: Draft, overrides: Overrides, by: str) -> Draft:
         draft.plan,
         override_blocks=overrides.blocks,
         override_window=overrides.window,
+        override_limits=overrides.limits,
         approved_by=by if overrides.approved else "",
     )
-    return replace(draft, plan=plan)
+    rules = replace(draft.push.rules, observe=draft.push.rules.observe or overrides.observe)
+    return replace(draft, plan=plan, push=replace(draft.push, rules=rules))
+
+
+def overrides_of_plan(push: Push, plan: Plan) -> Overrides:
+    """What its author said to override, as it was kept."""
+    return Overrides(
+        plan.override_blocks,
+        plan.override_window,
+        bool(plan.approved_by),
+        plan.override_limits,
+        push.rules.observe,
+    )

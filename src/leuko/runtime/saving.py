@@ -45,6 +45,9 @@ async def save(
     saved = await ground.store.pushes.save(tx, after)
     if after.state is not before.state:
         tx.event("push", after.name, told(before, after), at)
+    for spared in after.spared[len(before.spared) :]:
+        facts = {"push": after.number, "phase": spared.phase, "decision": spared.decision.value}
+        tx.event("push.spared", after.name, facts | {"reason": spared.said, "revision": after.revision}, at)
     convicted = after.stop is not None and before.stop is None and after.stop.cause.convicts
     if convicted:
         await convict(ground, tx, after, known.commits, at)

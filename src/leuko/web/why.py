@@ -118,7 +118,12 @@ def _moving(facts: Facts, of: PushFacts) -> list[str]:
             found = [f"{head} goes back since {since}{why} {count(back, 'host')} restored so far."]
         case _:
             found = []
-    return found + _waiting_hosts(of)
+    return found + observed(push) + _waiting_hosts(of)
+
+
+def observed(push: Push) -> list[str]:
+    """What an observing push goes on in spite of."""
+    return [f"It is only observed: phase {one.phase + 1} {stopped(one.said)}" for one in push.spared]
 
 
 def _watching(facts: Facts, of: PushFacts, head: str) -> str:

@@ -11,7 +11,7 @@ from leuko.domain.verdict import Decision, Finding
 from leuko.store.changes import ChangeState, Landed
 from leuko.store.hosts import KnownHost
 from leuko.web.facts import Facts, PushFacts
-from leuko.web.why import red, standing, way_through, why_now
+from leuko.web.why import observed, red, standing, way_through, why_now
 from leuko.web.words import count, cut, figure, names, quoted, short, stopped, when
 
 ENDS = {
@@ -32,6 +32,7 @@ def why_push(of: PushFacts, facts: Facts) -> tuple[str, ...]:
     now = facts.now
     found = [f"{outcome(push, now)} {_reason(push)}".strip()]
     found += [finding_sentence(finding) for finding in worst(of)]
+    found += observed(push)
     found += _reach(of)
     found += _carried(of)
     found += [_lock(lock, now) for lock in of.locks]

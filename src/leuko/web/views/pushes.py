@@ -50,6 +50,9 @@ class PushSummary(msgspec.Struct, frozen=True):
     ended_at: datetime | None
     seconds: float | None
     version: int
+    observe: bool
+    """Judged without acting: `spared` is what would have held it or rolled it back."""
+    spared: list[str]
     ended: bool
     hosts: dict[str, int]
     moves: list[Move]
@@ -83,6 +86,8 @@ def push_summary(push: Push, now: datetime, rows: Sequence[HostProgress] = ()) -
         ended_at=push.ended_at,
         seconds=((push.ended_at or now) - push.started_at).total_seconds() if push.started_at else None,
         version=push.version,
+        observe=push.rules.observe,
+        spared=[f"phase {one.phase + 1} {one.said}" for one in push.spared],
         ended=push.state.ended,
         hosts=dict(Counter(row.state.value for row in rows)),
         moves=moves(push, now),
