@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import pytest
 from pydantic import ValidationError
-
 from tests.builders import configuration
+
 from leuko.config.notes import Notes
 from leuko.config.problems import dotted
 from leuko.config.trend_rules import check_trends

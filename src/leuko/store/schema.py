@@ -418,6 +418,14 @@ trend = _table(
     Index("trend_gauge", "application", "environment", "gauge", "subject"),
 )
 
+trend_look = _table(
+    "trend_look",
+    ("gauge",),
+    Column("gauge", Words, nullable=False),
+    _json("record"),
+    _time("at"),
+)
+
 template = _table(
     "template",
     ("gauge", "id"),

@@ -37,6 +37,7 @@ from leuko.store.readings import Readings
 from leuko.store.releases import Releases
 from leuko.store.shelf import FileShelf, Shelf
 from leuko.store.transaction import Transaction
+from leuko.store.trends import Trends
 
 
 class Store:
@@ -65,6 +66,7 @@ class Store:
         self.overrides = Overrides(database)
         self.limit_changes = LimitChanges(database)
         self.observations = Observations(database)
+        self.trends = Trends(database)
         self.readings = readings
 
     @classmethod

@@ -134,6 +134,15 @@ def upgrade() -> None:
         sa.PrimaryKeyConstraint("application", "environment", "id", name="trend_key"),
     )
     op.create_index("trend_gauge", "trend", ["application", "environment", "gauge", "subject"], unique=False)
+    op.create_table(
+        "trend_look",
+        sa.Column("application", sa.Text(), nullable=False),
+        sa.Column("environment", sa.Text(), nullable=False),
+        sa.Column("gauge", sa.Text(), nullable=False),
+        sa.Column("record", sa.Text(), nullable=False),
+        sa.Column("at", sa.BigInteger(), nullable=False),
+        sa.PrimaryKeyConstraint("application", "environment", "gauge", name="trend_look_key"),
+    )
     op.add_column("line", sa.Column("drills", sa.BigInteger(), server_default="0", nullable=False))
     op.add_column("line", sa.Column("observations", sa.BigInteger(), server_default="0", nullable=False))
     op.add_column("line", sa.Column("trends", sa.BigInteger(), server_default="0", nullable=False))
