@@ -23,6 +23,13 @@ def _has(name: str) -> bool:
             return shutil.which("ssh") is not None
         case "postgres":
             return bool(shutil.which("postgres") or list(Path("/usr/lib/postgresql").glob("*/bin/postgres")))
+        case "prometheus":
+            return shutil.which("prometheus") is not None
+        case "mariadb":
+            return Path("/usr/sbin/mariadbd").exists() and shutil.which("mariadb-install-db") is not None
+        case "graphite":
+            web = Path("/usr/lib/python3/dist-packages/graphite/settings.py")
+            return web.exists() and shutil.which("carbon-cache") is not None
         case "chromium":
             return shutil.which("chromium") is not None
         case _:

@@ -3,9 +3,14 @@
 from __future__ import annotations
 
 import asyncio
+import shutil
+import tempfile
+from contextlib import contextmanager
 from datetime import UTC, datetime
+from pathlib import Path
 
 import pytest
+from tests.gauges import servers
 
 from leuko.config.model import Gauge
 
@@ -64,3 +69,32 @@ def log_gauge(kind, match, *, of="", value="", file="app.log"):
 
 def host_gauge(figure, pid_file=""):
     return Gauge(kind="level", host={"figure": figure, "pid_file": pid_file})
+
+
+@contextmanager
+def own_folder(name):
+    """Short, as sockets must be, and open to servers that do not run as root."""
+    folder = Path(tempfile.mkdtemp(prefix=f"{name}-", dir="/tmp"))
+    folder.chmod(0o755)
+    try:
+        yield folder
+    finally:
+        shutil.rmtree(folder, ignore_errors=True)
+
+
+@pytest.fixture(scope="session")
+def prometheus():
+    with own_folder("prometheus") as folder, servers.prometheus(folder) as server:
+        yield server
+
+
+@pytest.fixture(scope="session")
+def graphite():
+    with own_folder("graphite") as folder, servers.graphite(folder) as server:
+        yield server
+
+
+@pytest.fixture(scope="session")
+def mariadb():
+    with own_folder("mariadb") as folder, servers.mariadb(folder) as server:
+        yield server

@@ -23,8 +23,8 @@ broken NaN
 
 
 @asynccontextmanager
-async def serving(answers):
-    """Answers each request with the next of `answers`: raw bytes, or None to hang."""
+async def serving(answers, seen=None):
+    """Answers each request with the next of `answers`: raw bytes, or None to hang. `seen` gets the heads."""
     waiting = []
 
     async def serve(reader, writer):
@@ -32,6 +32,8 @@ async def serving(answers):
             head = await reader.readuntil(b"\r\n\r\n")
             if not head:
                 return
+            if seen is not None:
+                seen.append(head)
             answer = answers.pop(0) if len(answers) > 1 else answers[0]
             if answer is None:
                 waiting.append(asyncio.current_task())
@@ -73,7 +75,7 @@ async def asked(readings, ticks):
     for tick in ticks:
         await readings.ask(readings.asked[0], tick)
         found.append({name: float(array[0]) for name, array in readings.readings(tick).items()})
-    await readings.client().aclose()
+    await readings.close()
     return found
 
 
@@ -157,7 +159,7 @@ async def test_an_answer_after_the_close_is_dropped_and_counted(still_clock):
         readings = source(port, still_clock, "level", json_path="n")
         readings.readings(7)
         await readings.ask(readings.asked[0], 7)
-        await readings.client().aclose()
+        await readings.close()
     assert readings.slots.late == 1
     assert "after its tick" in readings.health()[0].reason
 

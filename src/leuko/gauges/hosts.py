@@ -58,6 +58,7 @@ class HostReadings:
         tick: float,
         clock: Clock,
         start: Start,
+        columns: int = 0,
     ) -> None:
         self._names = tuple(name for name, gauge in gauges.items() if asked_of_host(gauge))
         self._gauges = tuple(gauges[name] for name in self._names)
@@ -65,7 +66,7 @@ class HostReadings:
         self._clock = clock
         self._start = start
         series, self._value, self._below = layout(self._names, self._gauges)
-        self.slots = Slots(series, len(targets))
+        self.slots = Slots(series, columns or len(targets))
         self.readers = tuple(self._reader(target, column) for column, target in enumerate(targets))
         self._starting = asyncio.Semaphore(STARTING)
 

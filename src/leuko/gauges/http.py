@@ -9,13 +9,13 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 
-import httpx2
-
 from leuko.clock import Clock
 from leuko.config.model import Gauge
-from leuko.config.sources import HttpSource
+from leuko.config.sources import PLACEHOLDER, HttpSource
 from leuko.gauges.answers import UnreadableError, json_number, prometheus_number
-from leuko.gauges.layout import LONGEST_SPAN, hash_of, layout
+from leuko.gauges.differences import Differences
+from leuko.gauges.fetching import Fetcher
+from leuko.gauges.layout import hash_of, layout
 from leuko.gauges.slots import Array, Slots
 from leuko.gauges.source import Health, Target
 
@@ -23,9 +23,6 @@ BODY = 2_000_000
 """Most bytes of an answer."""
 IN_THREAD = 256_000
 """Answers above this are read in a thread."""
-AT_ONCE = 256
-"""Requests under way at the same time."""
-_FIELD = re.compile(r"\{([A-Za-z_][A-Za-z0-9_]*)\}")
 
 
 @dataclass(slots=True)
@@ -39,27 +36,31 @@ class Asked:
     gauges: tuple[int, ...]
     last_good: datetime | None = None
     reason: str = "not asked yet"
-    before: dict[tuple[int, bool], tuple[int, float]] = field(default_factory=dict)
-    """Tick and value of each counter when it was last read."""
+    grown: Differences = field(default_factory=Differences)
 
 
 class HttpReadings:
     """The source of HTTP gauges."""
 
     def __init__(
-        self, targets: Sequence[Target], gauges: Mapping[str, Gauge], *, tick: float, clock: Clock
+        self,
+        targets: Sequence[Target],
+        gauges: Mapping[str, Gauge],
+        *,
+        tick: float,
+        clock: Clock,
+        columns: int = 0,
     ) -> None:
         self._names = tuple(name for name, gauge in gauges.items() if gauge.http is not None)
         self._gauges = tuple(gauges[name] for name in self._names)
         self._tick = tick
         self._clock = clock
         series, self._value, self._below = layout(self._names, self._gauges)
-        self.slots = Slots(series, len(targets))
+        self.slots = Slots(series, columns or len(targets))
         self.asked = tuple(
             one for column, target in enumerate(targets) for one in self._of_host(target, column)
         )
-        self._client: httpx2.AsyncClient | None = None
-        self._room = asyncio.Semaphore(AT_ONCE)
+        self._fetcher = Fetcher(BODY)
 
     def _of_host(self, target: Target, column: int) -> list[Asked]:
         by_url: dict[str, list[int]] = {}
@@ -84,14 +85,9 @@ class HttpReadings:
         """One entry for each address of each host."""
         return tuple(Health(one.target.name, one.template, one.last_good, one.reason) for one in self.asked)
 
-    def client(self) -> httpx2.AsyncClient:
-        """One client for all: pooled, no redirects, no proxies from the environment."""
-        if self._client is None:
-            limits = httpx2.Limits(
-                max_connections=AT_ONCE, max_keepalive_connections=AT_ONCE, keepalive_expiry=60
-            )
-            self._client = httpx2.AsyncClient(follow_redirects=False, trust_env=False, limits=limits)
-        return self._client
+    async def close(self) -> None:
+        """Lets go of every connection."""
+        await self._fetcher.close()
 
     async def run(self) -> None:
         """Asks until cancelled."""
@@ -100,8 +96,7 @@ class HttpReadings:
                 for one in self.asked:
                     tasks.create_task(self._keep(one), name=f"asking {one.target.name}")
         finally:
-            if self._client is not None:
-                await self._client.aclose()
+            await self.close()
 
     async def _keep(self, one: Asked) -> None:
         # asked half a tick before its time, each host at a moment of its own, so that answers come in time
@@ -117,29 +112,14 @@ class HttpReadings:
     async def ask(self, one: Asked, tick: int) -> None:
         """Asks one address for the readings of a tick; a failure of any sort is absence with a reason."""
         try:
-            url = address(one.template, one.target)
-            async with self._room, asyncio.timeout(one.timeout):
-                body = await self._fetch(url)
+            status, body = await self._fetcher.fetch(address(one.template, one.target), timeout=one.timeout)
+            if status != 200:
+                raise UnreadableError(f"answered {status}")  # noqa: TRY301 - as every other failure
         except UnreadableError as error:
             one.reason = str(error)
-        except TimeoutError:
-            one.reason = f"no answer within {one.timeout:g} s"
-        except (httpx2.HTTPError, httpx2.InvalidURL, httpx2.StreamError, OSError, ValueError) as error:
-            one.reason = f"{type(error).__name__}: {error}"[:300]
         else:
             numbers = await self._read(one, body)
             self.take(one, tick, numbers)
-
-    async def _fetch(self, url: str) -> bytes:
-        async with self.client().stream("GET", url) as response:
-            if response.status_code != 200:
-                raise UnreadableError(f"answered {response.status_code}")
-            body = bytearray()
-            async for part in response.aiter_bytes():
-                body += part
-                if len(body) > BODY:
-                    raise UnreadableError(f"the answer is longer than {BODY // 1_000_000} MB")
-            return bytes(body)
 
     async def _read(self, one: Asked, body: bytes) -> dict[tuple[int, bool], float | str]:
         if len(body) > IN_THREAD:
@@ -170,7 +150,7 @@ class HttpReadings:
         for (index, below), number in numbers.items():
             if isinstance(number, str):
                 reasons.append(number)
-                one.before.pop((index, below), None)
+                one.grown.forget((index, below))
                 continue
             value, reason = self._reading(one, tick, (index, below), number)
             if reason:
@@ -187,24 +167,16 @@ class HttpReadings:
         gauge = self._gauges[key[0]]
         if gauge.kind == "level" or not self._http(key[0]).counter:
             return number, ""
-        before = one.before.get(key)
-        one.before[key] = (tick, number)
-        if before is None:
-            return math.nan, ""
-        span, grown = tick - before[0], number - before[1]
-        if grown < 0:
-            return math.nan, "the counter began anew"
-        if span < 1 or span > LONGEST_SPAN:
-            return math.nan, f"{span - 1} ticks were missed before it"
-        return (grown / span if gauge.kind == "count" else grown), ""
+        return one.grown.take(key, tick, number, spread=gauge.kind == "count")
 
 
 def address(template: str, target: Target) -> str:
-    """With {address}, {name}, {port}, {role} and the host's variables. Raises UnreadableError."""
+    """With {address}, {name}, {node}, {port}, {role} and the host's variables. Raises UnreadableError."""
     known = {
         "role": target.role,
         **target.variables,
         "name": target.name,
+        "node": target.name.replace(".", "_"),
         "address": target.address or target.name,
     }
     known.setdefault("port", str(target.port))
@@ -214,4 +186,4 @@ def address(template: str, target: Target) -> str:
             raise UnreadableError(f"{target.name} has no {{{match[1]}}} for {template}")
         return str(known[match[1]])
 
-    return _FIELD.sub(value, template)
+    return PLACEHOLDER.sub(value, template)

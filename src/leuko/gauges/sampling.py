@@ -7,12 +7,18 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from math import floor
+from pathlib import Path
 
 from leuko.clock import Clock
 from leuko.config.model import Gauge
+from leuko.config.secrets import Secrets
+from leuko.domain.gauge import HOSTLESS
+from leuko.gauges.asking import Askings
+from leuko.gauges.fetching import Fetcher
 from leuko.gauges.hosts import HostReadings
 from leuko.gauges.http import HttpReadings
 from leuko.gauges.layout import grace
+from leuko.gauges.questions import questions_of
 from leuko.gauges.source import Health, OnTick, Source, Start, Target
 
 CATCH_UP = 10
@@ -44,25 +50,46 @@ class Sampler:
         clock: Clock,
         start: Start,
         on_tick: OnTick,
+        secrets: Secrets | None = None,
+        folder: Path | None = None,
     ) -> None:
-        self.roster = tuple(target.name for target in targets)
+        hostless = any(gauge.hostless for gauge in gauges.values())
+        self.roster = (*(target.name for target in targets), *((HOSTLESS,) if hostless else ()))
         self.tick = tick
         self.grace = grace(tick)
         self._clock = clock
         self._on_tick = on_tick
-        self._hosts = HostReadings(targets, gauges, tick=tick, clock=clock, start=start)
-        self._http = HttpReadings(targets, gauges, tick=tick, clock=clock)
-        self._sources: tuple[Source, ...] = (self._hosts, self._http)
+        known = secrets or Secrets()
+        width = len(self.roster)
+        self._hosts = HostReadings(targets, gauges, tick=tick, clock=clock, start=start, columns=width)
+        self._http = HttpReadings(targets, gauges, tick=tick, clock=clock, columns=width)
+        self._fetcher = Fetcher()
+        questions = questions_of(
+            gauges,
+            targets,
+            tick=tick,
+            clock=clock,
+            start=start,
+            secrets=known,
+            folder=folder or Path(),
+            fetcher=self._fetcher,
+        )
+        self._askings = Askings(questions, gauges, self.roster, tick=tick, clock=clock, secrets=known)
+        self._sources: tuple[Source, ...] = (self._hosts, self._http, self._askings)
         self._closed: int | None = None
         self._closing = 0.0
         self._skipped = 0
 
     async def run(self) -> None:
         """Samples until cancelled."""
-        async with asyncio.TaskGroup() as tasks:
-            tasks.create_task(self._hosts.run(), name="readers of hosts")
-            tasks.create_task(self._http.run(), name="askers over HTTP")
-            tasks.create_task(self._close_for_ever(), name="closing of ticks")
+        try:
+            async with asyncio.TaskGroup() as tasks:
+                tasks.create_task(self._hosts.run(), name="readers of hosts")
+                tasks.create_task(self._http.run(), name="askers over HTTP")
+                tasks.create_task(self._askings.run(), name="askers of servers and programs")
+                tasks.create_task(self._close_for_ever(), name="closing of ticks")
+        finally:
+            await self._fetcher.close()
 
     async def _close_for_ever(self) -> None:
         while True:
@@ -96,5 +123,5 @@ class Sampler:
     @property
     def lag(self) -> Lag:
         """How far behind the sampler is."""
-        late = self._hosts.slots.late + self._http.slots.late
+        late = self._hosts.slots.late + self._http.slots.late + self._askings.slots.late
         return Lag(self._closing, self._hosts.lag, late, self._skipped)
