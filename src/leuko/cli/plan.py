@@ -61,8 +61,11 @@ def page(answer: Mapping[str, Any]) -> Iterator[str]:
     yield f"kept in service of each role: {found['min_healthy']}"
     if found["secrets"]:
         yield f"secrets that hooks get: {', '.join(found['secrets'])}"
+    if found["observe"]:
+        yield "observed only: a verdict is told, and the push goes on"
     for difference in found["differences"]:
         yield f"changes: {difference}"
+    yield from _sight(found)
     for warning in found["warnings"]:
         yield f"warning: {warning}"
     yield f"expected: about {span(found['expected_seconds'])}, for {count(len(found['hosts']), 'host')}"
@@ -84,6 +87,17 @@ def _phases(found: Mapping[str, Any]) -> Iterator[str]:
         yield f"  {names([host['name'] for host in hosts], MOST_HOSTS)}"
     if held_back:
         yield f"held back until all have passed: {names([host['name'] for host in held_back], MOST_HOSTS)}"
+
+
+def _sight(found: Mapping[str, Any]) -> Iterator[str]:
+    from leuko.domain.plan import Foreseen, sight_sentence
+
+    seen = [Foreseen(**one) for one in found["sight"]]
+    if seen:
+        yield f"{sight_sentence(seen)}, on its canaries in {found['watches'][0]} ticks"
+    for one in seen:
+        if one.better:
+            yield f"  {one.gauge}, {one.role} would show more with {one.better}"
 
 
 def _roles(hosts: list[Mapping[str, Any]]) -> str:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 from leuko.domain.change import Commit
@@ -23,6 +24,74 @@ class WatchedHost:
 
     name: str
     role: str
+
+
+@dataclass(frozen=True, slots=True)
+class Foreseen:
+    """What the canaries' watch can show of one gauge in one role, as factors; None: nothing."""
+
+    gauge: str
+    role: str
+    rise: float | None
+    fall: float | None
+    longer: float | None
+    """The smallest visible change with a watch twice as long."""
+    more: float | None
+    """The same with one more canary."""
+    traffic: float | None
+    """How many times today's events it would take to see a doubling."""
+    sentence: str
+
+    @property
+    def phrase(self) -> str:
+        """`errors: tripled`, `latency: +28 %`, `registrations: only a stop`."""
+        return f"{self.gauge}: {_change(self.rise, self.fall)}"
+
+    @property
+    def better(self) -> str:
+        """What would let it see more; empty where nothing would."""
+        now = min((one for one in (self.rise, self.fall) if one is not None), default=None)
+        ways = (("twice the watch", self.longer), ("one canary more", self.more))
+        said = [
+            f"{name}: {_rise(value)}"
+            for name, value in ways
+            if value is not None and (now is None or value < 0.95 * now)
+        ]
+        if self.traffic is not None and self.traffic > 1.05:
+            said.append(f"a doubling would show with {self.traffic:.1f} times the traffic")
+        return ", ".join(said)
+
+
+STOP = 1e8
+"""A fall by this factor is a stop."""
+
+
+def _change(rise: float | None, fall: float | None) -> str:
+    said = [_rise(rise)] if rise is not None else []
+    if fall is not None and rise is None:
+        said.append("only a stop" if fall >= STOP else f"a fall to 1/{fall:.1f}")
+    return " or ".join(said) or "nothing"
+
+
+def _rise(factor: float) -> str:
+    if factor >= STOP:
+        return "a stop"
+    return (
+        f"+{100 * (factor - 1):.0f} %"
+        if factor < 2
+        else f"{factor:.1f} times"
+        if factor < 10
+        else f"{factor:.0f} times"
+    )
+
+
+def sight_sentence(found: Sequence[Foreseen]) -> str:
+    """`this push can show errors: 3.1 times; latency: +28 %`; empty where nothing is known."""
+    if not found:
+        return ""
+    several = len({one.role for one in found}) > 1
+    said = [f"{one.phrase}{f' ({one.role})' if several else ''}" for one in found]
+    return f"this push can show {'; '.join(said)}"
 
 
 @dataclass(frozen=True, slots=True)
@@ -57,10 +126,19 @@ class Plan:
     approved_by: str = ""
     """Who let a push start that changes hooks, gauges, limits or fleet."""
     watched: tuple[WatchedHost, ...] = ()
+    sight: tuple[Foreseen, ...] = ()
+    """What it will be able to see, from the history before it; empty where there was none."""
+    observe: bool = False
+    """Judged without acting."""
 
     def phase(self, index: int) -> tuple[PlannedHost, ...]:
         """Hosts of one phase."""
         return tuple(host for host in self.hosts if host.phase == index)
+
+    @property
+    def foresight(self) -> str:
+        """What the canaries' watch will be able to show, in a sentence; empty where nothing is known."""
+        return sight_sentence(self.sight)
 
     @property
     def held_back(self) -> tuple[PlannedHost, ...]:

@@ -6,7 +6,7 @@ from dataclasses import dataclass, replace
 from typing import Any
 
 from leuko.config.fleet import hold_back, phase_rules, watch_ticks
-from leuko.config.freeze import Difference, differences
+from leuko.config.freeze import Difference, differences, stricter
 from leuko.config.model import Configuration
 from leuko.config.quantities import share
 from leuko.domain.change import Commit
@@ -17,6 +17,7 @@ from leuko.domain.push import Origin, Push, Rules, State
 from leuko.domain.release import Release, release_name
 from leuko.domain.rollout import HostProgress
 from leuko.releases.archives import Archives
+from leuko.runtime.foresight import Foresight
 from leuko.runtime.freezing import frozen_for
 from leuko.runtime.ground import Ground
 from leuko.store.records import from_json, to_json
@@ -65,6 +66,7 @@ class Planner:
         self._ground = ground
         self._history = history
         self._archives = archives
+        self.foresight = Foresight(ground)
 
     async def base(self) -> Push | None:
         """The push whose release is live: what the next one goes back to."""
@@ -188,7 +190,7 @@ class Planner:
         watches = watch_ticks(configuration)
         full, sent = await self._bytes(release, base, len(hosts))
         changed = seen_by_an_approver(differences(base_configuration, configuration)) if base else ()
-        return Plan(
+        plan = Plan(
             hosts=tuple(PlannedHost(host.name, host.role, phases[host.name]) for host in hosts),
             watches=watches,
             tick=configuration.tick,
@@ -202,8 +204,19 @@ class Planner:
             expected_seconds=sum(watches) * configuration.tick + SWITCH_SECONDS * (len(watches) + 1),
             min_healthy=configuration.fleet.min_healthy,
             secrets=tuple(configuration.secrets),
+            observe=configuration.push.observe,
             watched=tuple(WatchedHost(host.name, host.role) for host in ground.hosts if not host.pushed),
         )
+        return await self._foreseen(plan, stricter(base_configuration, configuration)) if base else plan
+
+    async def _foreseen(self, plan: Plan, configuration: Configuration) -> Plan:
+        """The plan with what its watch will be able to see, and with what stands in its way already."""
+        seen = await self.foresight.sight(plan, configuration)
+        broken = await self.foresight.broken(plan, configuration)
+        told = [f"{clause} already: the push waits until it no longer does" for clause in broken]
+        if not seen and configuration.gauges:
+            told.append("no readings yet, so nothing can be said of what this push will be able to see")
+        return replace(plan, sight=seen, warnings=(*plan.warnings, *told))
 
     async def _rotation(self) -> int:
         latest = await self._ground.store.pushes.latest(self._ground.line)

@@ -134,6 +134,12 @@ def _since(hosts: Sequence[str], switched: Mapping[str, datetime | None]) -> lis
     return [found.get(name, float("nan")) for name in hosts]
 
 
+def roles_of(plan: Plan) -> dict[str, str]:
+    """By host, as they were when the push was made."""
+    watched = {one.name: one.role for one in plan.watched}
+    return watched | {one.name: one.role for one in plan.hosts} | {HOSTLESS: HOSTLESS}
+
+
 def series_of(read: ReadSeries, gauges: Sequence[Gauge]) -> Mapping[str, Series]:
     """Stored readings as the question holds them; a gauge that was never read is absent everywhere."""
     absent = np.full((len(read.times), len(read.hosts)), np.nan)
@@ -180,8 +186,7 @@ def _question(
     switched: NDArray[np.float64],
 ) -> Question:
     phases = {row.host: row.phase for row in rows}
-    roles = {one.name: one.role for one in plan.watched} | {one.name: one.role for one in plan.hosts}
-    roles[HOSTLESS] = HOSTLESS
+    roles = roles_of(plan)
     held_back = np.array([phases.get(name) == HOLD_BACK for name in read.hosts], dtype=bool)
     reached = np.array([phases.get(name, now.phase + 1) <= now.phase for name in read.hosts], dtype=bool)
     reached |= np.array([name == HOSTLESS for name in read.hosts], dtype=bool) & reached.any()

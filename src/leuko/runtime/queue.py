@@ -6,13 +6,14 @@ import asyncio
 from dataclasses import replace
 
 from leuko.domain.errors import LeukoError, Refused
-from leuko.domain.lock import blocked
+from leuko.domain.lock import blocked, lifted_by
 from leuko.domain.plan import Plan
 from leuko.domain.push import Admitted, Cause, NotAdmitted, Origin, Push, Superseded, advance
 from leuko.domain.release import Release
 from leuko.runtime.admission import Overrides, admit
 from leuko.runtime.ground import Ground
 from leuko.runtime.planning import Draft, Planner, stored_plan
+from leuko.runtime.questions import judged_by
 from leuko.runtime.saving import background, save
 from leuko.store.errors import Lost, StoreError
 
@@ -105,6 +106,7 @@ class Queue:
         if answer.refused:
             return NotAdmitted(answer.refused)
         waits = answer.waits or self._wants_approver(push, plan.differences, overrides)
+        waits = waits or await self._broken_already(push, plan, overrides)
         if waits:
             await self._tell("waits", push.name, waits)
             return None
@@ -115,6 +117,24 @@ class Queue:
         if not self._ground.configuration.push.approver or not differences or overrides.approved:
             return ""
         return f"{push.name} changes {differences[0]}: a person must let it start (`leuko push --approve`)"
+
+    async def _broken_already(self, push: Push, plan: Plan, overrides: Overrides) -> str:
+        """A limit that is broken before the push: it would be blamed for what was there, or hide its own.
+
+        What comes to mend it must not wait for it: hotfixes, and fixes of what a lock is about.
+        """
+        ground = self._ground
+        mends = push.origin in (Origin.HOTFIX, Origin.ROLLBACK) or push.base is None
+        held = await ground.store.locks.held(ground.line, None, ground.clock.now())
+        if mends or overrides.limits or overrides.observe or lifted_by(plan.commits, held):
+            return ""
+        configuration = await judged_by(ground.store, ground.line, push)
+        broken = await self._planner.foresight.broken(plan, configuration)
+        if not broken:
+            return ""
+        more = f", and {len(broken) - 1} more" if len(broken) > 1 else ""
+        way = f"`leuko push {push.revision[:12]} --override-limits WHY` starts it all the same"
+        return f"{broken[0]} already{more}, before anything was pushed; {way}"
 
     async def _base_moved(self, push: Push, base: Push | None, overrides: Overrides) -> NotAdmitted | None:
         """An earlier push became LIVE or was convicted since it was asked for: it is made anew, or ends.

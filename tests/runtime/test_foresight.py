@@ -1,0 +1,135 @@
+"""Before a push: what it will be able to see, and limits that are broken before anything was pushed."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from datetime import timedelta
+
+import numpy as np
+import pytest
+from tests.builders import LINE
+from tests.runtime.yard import Yard
+
+from leuko.domain.intent import IntentKind
+from leuko.domain.push import Admitted, Origin, Push
+from leuko.runtime.admission import Overrides
+from leuko.store.series import Reading
+
+HOSTS = ("www1", "www2", "www3")
+LIMITED = {"errors": {"limits": [{"above": 600, "readings": 2}]}}
+
+
+@pytest.fixture
+async def yard(tmp_path):
+    made = await Yard.make(tmp_path, gauges=LIMITED)
+    yield made
+    await made.store.close()
+
+
+async def read(yard: Yard, *ticks: Sequence[float]) -> None:
+    """Errors of the three hosts, a tick after another."""
+    for values in ticks:
+        yard.clock.move(5)
+        reading = Reading(np.array(values, dtype=np.float32))
+        await yard.store.readings.write(LINE, yard.clock.now(), HOSTS, {"errors": reading})
+
+
+async def quiet(yard: Yard, ticks: int = 60, mean: float = 20.0) -> None:
+    random = np.random.default_rng(3)
+    await read(yard, *random.poisson(mean, size=(ticks, 3)))
+
+
+async def proposed(yard: Yard, origin: Origin = Origin.PERSON, **more) -> Push:
+    return await yard.queue.propose(await yard.release(), origin, "ann", **more)
+
+
+async def why_it_waits(yard: Yard, push: Push) -> str:
+    if isinstance(await yard.queue.admission(push), Admitted):
+        return ""
+    told = await yard.store.events.latest(LINE, kind="push.waits", subject=push.name, limit=1)
+    return str(told[0].data["reason"])
+
+
+async def test_a_plan_says_what_its_watch_can_show(yard) -> None:
+    await yard.live(await yard.release())
+    await quiet(yard)
+    push = await proposed(yard)
+    plan = await yard.store.pushes.plan(LINE, push.number)
+    (seen,) = plan.sight
+    assert (seen.gauge, seen.role) == ("errors", "www")
+    assert 1.0 < seen.rise < 10.0
+    assert seen.longer < seen.rise, "a watch twice as long shows more"
+    assert plan.foresight.startswith("this push can show errors: ")
+    planned = await yard.ask(IntentKind.PLAN, revision=push.revision)
+    assert planned.answer["plan"]["sight"][0]["sentence"] == seen.sentence
+
+
+async def test_with_fewer_events_only_more_can_be_seen(yard) -> None:
+    await yard.live(await yard.release())
+    await quiet(yard, mean=20.0)
+    often = (await yard.store.pushes.plan(LINE, (await proposed(yard)).number)).sight[0]
+    yard.clock.move(3600)
+    await quiet(yard, mean=0.2)
+    rarely = (await yard.store.pushes.plan(LINE, (await proposed(yard)).number)).sight[0]
+    assert rarely.rise is None or rarely.rise > often.rise
+
+
+async def test_without_readings_that_is_said(yard) -> None:
+    await yard.live(await yard.release())
+    plan = await yard.store.pushes.plan(LINE, (await proposed(yard)).number)
+    assert plan.sight == ()
+    assert any("no readings yet" in warning for warning in plan.warnings)
+
+
+async def test_a_push_waits_while_a_limit_is_broken_before_it(yard) -> None:
+    await yard.live(await yard.release())
+    await quiet(yard)
+    await read(yard, (20, 20, 20), (20, 20, 80), (20, 20, 80))
+    push = await proposed(yard)
+    plan = await yard.store.pushes.plan(LINE, push.number)
+    assert any("errors on www3 breaks its limit >600" in warning for warning in plan.warnings)
+    reason = await why_it_waits(yard, push)
+    assert reason.startswith(
+        "errors on www3 breaks its limit >600 with 960 already, before anything was pushed"
+    )
+    assert "--override-limits" in reason
+    await read(yard, (20, 20, 20))
+    assert await why_it_waits(yard, push) == "", "it begins by itself once the limit holds again"
+
+
+async def test_a_limit_that_was_broken_long_ago_or_is_not_read_any_more_stops_nothing(yard) -> None:
+    await yard.live(await yard.release())
+    await read(yard, (80, 20, 20), (80, 20, 20), (20, 20, 20))
+    push = await proposed(yard)
+    assert await why_it_waits(yard, push) == ""
+    await read(yard, (80, 20, 20), (80, 20, 20))
+    assert await why_it_waits(yard, push)
+    yard.clock.move(timedelta(hours=1).total_seconds())
+    assert await why_it_waits(yard, push) == "", "nobody knows how it is now"
+
+
+@pytest.mark.parametrize(
+    ("origin", "overrides"),
+    [
+        (Origin.PERSON, Overrides(limits="it is the batch job")),
+        (Origin.PERSON, Overrides(observe=True)),
+        (Origin.HOTFIX, Overrides()),
+    ],
+)
+async def test_a_person_a_hotfix_and_an_observing_push_start_all_the_same(yard, origin, overrides) -> None:
+    await yard.live(await yard.release())
+    await quiet(yard)
+    await read(yard, (80, 80, 80), (80, 80, 80))
+    push = await proposed(yard, origin, overrides=overrides)
+    assert await why_it_waits(yard, push) == ""
+    plan = await yard.store.pushes.plan(LINE, push.number)
+    assert plan.override_limits == overrides.limits, "the reason is kept"
+
+
+async def test_a_hand_on_a_limit_counts_before_a_push_too(yard) -> None:
+    await yard.live(await yard.release())
+    await quiet(yard)
+    push = await proposed(yard)
+    assert await why_it_waits(yard, push) == ""
+    await yard.ask(IntentKind.LIMIT, "for now", gauge="errors", above=60.0, readings=1)
+    assert "breaks its limit >60" in await why_it_waits(yard, push)
