@@ -11,7 +11,7 @@ from __future__ import annotations
 
 import time
 import tracemalloc
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from functools import partial
 from typing import Any
 
@@ -92,7 +92,7 @@ def disk(seed: int, days: int, a_day: float, since: float = 168.0) -> World:
 
 
 def fifty(seed: int, days: int, hosts: int, leak: float, since: float = 206.0) -> World:
-    """A process that fifty pushes a day restart, whose caches fill in 20 minutes; from `since` on it leaks."""
+    """A process that fifty pushes a day restart, whose caches fill in 20 minutes; it leaks from `since`."""
     rng, hours = np.random.default_rng(seed), days * 24
     moments = busy_days(rng, hours)
     first = int(np.searchsorted(moments, since))
@@ -120,7 +120,7 @@ def table(seed: int, days: int, a_day: float, since: float = 202.0) -> World:
 
 
 def calm_fleet(seed: int, days: int) -> list[World]:
-    """Twenty gauges of ten hosts in which nothing goes wrong: waves, noise of all lengths, backups, restarts."""
+    """Twenty gauges of ten hosts in which nothing goes wrong: waves, noise, backups, restarts."""
     found = []
     rng = np.random.default_rng(seed)
     for index in range(GAUGES):
@@ -180,7 +180,7 @@ def theirs(world: World, rule: Rule, first: int, every: int = 1) -> list[int]:
     return begins
 
 
-def quantiles(values: list[float]) -> list[float]:
+def quantiles(values: Sequence[float]) -> list[float]:
     return [round(float(each), 1) for each in np.quantile(values, [0.1, 0.5, 0.9])] if values else []
 
 

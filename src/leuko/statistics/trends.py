@@ -19,7 +19,7 @@ import numpy as np
 from leuko.domain.trend import Outlook, Shape, Trend
 from leuko.statistics.trends_inquiry import Inquiry
 from leuko.statistics.trends_question import Bar, History, hourly
-from leuko.statistics.trends_screen import enough, worth_it
+from leuko.statistics.trends_screen import beyond, enough, worth_it
 from leuko.statistics.trends_sentences import told
 from leuko.statistics.trends_subjects import PEERS, crews
 
@@ -30,8 +30,8 @@ class Answer:
 
     trends: tuple[Trend, ...]
     outlooks: tuple[Outlook, ...]
-    cleared: frozenset[tuple[str, Shape]]
-    """(subject, shape) that there was enough data about, and clearly nothing: an open warning may end."""
+    cleared: frozenset[tuple[str, bool, Shape]]
+    """(subject, whether it is a role, shape) that there was enough data about, and clearly nothing: an open warning may end."""
 
 
 def look(history: History, bar: Bar) -> Answer:
@@ -39,7 +39,7 @@ def look(history: History, bar: Bar) -> Answer:
     hours = hourly(history.cells)
     trends: list[Trend] = []
     outlooks: list[Outlook] = []
-    cleared: set[tuple[str, Shape]] = set()
+    cleared: set[tuple[str, bool, Shape]] = set()
     for crew in crews(history, hours):
         chosen = (
             worth_it(history, crew, bar) if crew.course is not None else np.ones(len(crew.names), dtype=bool)
@@ -52,10 +52,23 @@ def look(history: History, bar: Bar) -> Answer:
             trends += [found] if found else []
             if subject.aggregate or crew.course is None or asked.evident:
                 outlooks.append(asked.outlook())
-            cleared |= {(subject.name, shape) for shape in asked.cleared()}
+            cleared |= {(subject.name, subject.aggregate, shape) for shape in asked.cleared()}
+        if crew.course is None:  # what they did together is over when each of them is calm
+            mine = [shape for name, role, shape in cleared if not role and name in crew.names]
+            cleared |= {(crew.role, True, shape) for shape in Shape if mine.count(shape) == len(crew.names)}
         calm = [crew.names[place] for place in np.flatnonzero(~chosen & enough(crew.values))]
-        cleared |= {(name, shape) for name in calm for shape in Shape}
+        cleared |= {(name, False, shape) for name in calm for shape in Shape}
     return Answer(tuple(_merged(trends, history)), tuple(outlooks), frozenset(cleared))
+
+
+def fills(history: History, bar: Bar) -> tuple[Trend, ...]:
+    """The quick look between two hours: only hosts that fill up at this moment."""
+    found = []
+    for crew in crews(history, hourly(history.cells)):
+        for place in np.flatnonzero(beyond(history, crew)):
+            trend = Inquiry(history, bar, crew.host(int(place))).trend(only=Shape.FILL)
+            found += [trend] if trend else []
+    return tuple(_merged(found, history))
 
 
 def _merged(trends: Sequence[Trend], history: History) -> list[Trend]:

@@ -56,12 +56,13 @@ class Inquiry:
 
     # -- what is said ----------------------------------------------------------------------------------
 
-    def trend(self) -> Trend | None:
-        """The finding: the most urgent of the three."""
-        seen = next((each for each in self._seen if each.found), None)
+    def trend(self, only: Shape | None = None) -> Trend | None:
+        """The finding: the most urgent of the three, or of one shape `only`."""
+        looked = self._seen if only is not Shape.FILL else [each for each in [self._fill()] if each]
+        seen = next((each for each in looked if each.found and only in (None, each.shape)), None)
         if seen is None:
             return None
-        suspects, older = self._blamed
+        suspects, older = self._blame(seen)
         subject, watched = self._subject, self._watched
         found = Trend(
             gauge=watched.gauge,

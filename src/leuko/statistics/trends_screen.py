@@ -75,7 +75,7 @@ def worth_it(history: History, crew: Crew, bar: Bar) -> Mask:
             chosen |= (np.abs(slope) > CLEAR * usual) & matters(watched, slope, level, bar.horizon, NEAR)
     lately, usual = _lately(history, crew)
     chosen |= (np.abs(lately) > CLEAR * usual) & matters(watched, lately, level, bar.horizon, NEAR)
-    return (chosen & enough(crew.values)) | _beyond(history, crew)
+    return (chosen & enough(crew.values)) | beyond(history, crew)
 
 
 def _lately(history: History, crew: Crew) -> tuple[Values, Values]:
@@ -103,7 +103,7 @@ def _rise(values: Values, third: int) -> Values:
     return np.asarray(middle(values[-third:]) - middle(values[:third]))
 
 
-def _beyond(history: History, crew: Crew) -> Mask:
+def beyond(history: History, crew: Crew) -> Mask:
     """Where the last cells are beyond everything before, towards a capacity."""
     if history.watched.capacity is None or len(history.cells) <= 2 * FAST_CELLS:
         return np.zeros(len(crew.names), dtype=bool)

@@ -53,7 +53,8 @@ class Trends:
     async def begin(self, tx: Transaction, trend: Trend, at: datetime) -> Warned:
         """Keeps a new warning; raises Lost where one about the same is open."""
         table = schema.trend
-        same = (table.c.gauge == trend.gauge, table.c.subject == trend.subject, table.c.ended_at.is_(None))
+        place = table.c.subject == _place(trend)
+        same = (table.c.gauge == trend.gauge, place, table.c.ended_at.is_(None))
         if (await tx.execute(select(table.c.id).where(schema.of(table, tx.line), *same))).first():
             raise Lost(f"a trend of {trend.gauge} at {trend.subject} is open already", code="S010")
         push = trend.suspects[0].push if trend.suspects else None
@@ -125,7 +126,7 @@ class Trends:
 def _columns(warned: Warned) -> dict[str, Any]:
     return {
         "gauge": warned.trend.gauge,
-        "subject": warned.trend.subject,
+        "subject": _place(warned.trend),
         "push": warned.push,
         "found_at": warned.found_at,
         "ended_at": warned.ended_at,
@@ -133,6 +134,11 @@ def _columns(warned: Warned) -> dict[str, Any]:
         "record": to_json(warned),
         "version": warned.version,
     }
+
+
+def _place(trend: Trend) -> str:
+    """A host may be called as its role is."""
+    return f"role {trend.subject}" if trend.aggregate else trend.subject
 
 
 def _warned(row: RowMapping) -> Warned:
