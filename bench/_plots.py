@@ -5,6 +5,7 @@ python bench/_plots.py docs/plots
 
 from __future__ import annotations
 
+import io
 import sys
 from collections.abc import Mapping
 from pathlib import Path
@@ -19,18 +20,19 @@ from _pushes import TEN, TICK, WATCH, Fleet, Push, push
 from _worlds import STUDY
 from matplotlib import pyplot as plt
 from matplotlib.axes import Axes
+from PIL import Image
 
 from leuko.statistics.path import path
 
 FLEET = Fleet(50, 5)
-PUSHES = 30
+PUSHES = 20
 BUDGET = 0.005
 ERRORS = tuple(meter.name for meter in TEN if meter.what == "count" and meter.per_minute >= 3)
 STORIES: Mapping[str, Mapping[str, Part]] = MappingProxyType(
     {
         "nothing wrong": {},
         "errors doubled": dict.fromkeys(ERRORS, Step(2.0)),
-        "cpu grows, doubled after 3 min": {"cpu0": Slow()},
+        "cpu grows to x2 in 3 min": {"cpu0": Slow()},
     }
 )
 INK, QUIET, OTHER = "#17202a", "#2e86c1", "#ca6f1e"
@@ -54,7 +56,7 @@ def _panel(axes: Axes, title: str, curves: list[Values], color: str) -> None:
         axes.plot(seconds, shown, color=color, linewidth=0.8, alpha=0.6)
     over = sum(bool((curve >= -np.log(BUDGET)).any()) for curve in curves)
     axes.axhline(bar, color=INK, linewidth=0.8, linestyle="--")
-    axes.set_title(f"{title}: {over} of {len(curves)} rolled back", fontsize=9, loc="left")
+    axes.set_title(f"{title}: {over} of {len(curves)} back", fontsize=9, loc="left")
     axes.set_xlim(0, WATCH)
     axes.set_ylim(-3, 6)
     axes.set_yticks([-2, 0, 2, 4, 6], ["1/100", "1", "100", "10⁴", "10⁶"])
@@ -74,7 +76,9 @@ def draw(folder: Path) -> None:
     for axes in grid[:, 0]:
         axes.set_ylabel("evidence", fontsize=8)
     figure.tight_layout()
-    figure.savefig(folder / "evidence.png", dpi=100, metadata={"Software": None})
+    drawn = io.BytesIO()
+    figure.savefig(drawn, dpi=90)
+    Image.open(drawn).convert("RGB").quantize(64).save(folder / "evidence.png", optimize=True)
 
 
 if __name__ == "__main__":

@@ -104,7 +104,7 @@ def ten(count: int) -> dict[str, Cell]:
         for label, (kind, fault) in ONE_BAD.items():
             names = tuple(meter.name for meter in TEN if (meter.what == "count") == (kind == "count"))
             case = Case(STUDY, fleet, TEN, PUSH, {"": fault}, names, learned=True)
-            cells[f"ten: {label}, {fleet}"] = partial(detections, case, some)
+            cells[f"ten: {label}, {fleet}"] = partial(detections, case, some, tuple(PEERS), some // 4)
     return cells
 
 
