@@ -34,6 +34,7 @@ from leuko.runtime.planning import Planner
 from leuko.runtime.pusher import Pusher
 from leuko.runtime.queue import Queue
 from leuko.runtime.supervision import Loop
+from leuko.runtime.trends import LOOK_SECONDS, TrendWatch
 from leuko.runtime.watcher import Watcher
 from leuko.store.changes import ChangeState
 from leuko.store.errors import Lost
@@ -85,6 +86,7 @@ class Controller:
         self.judge = Judge(ground, doors.readings)
         self.pusher = Pusher(ground, self.fleet, self.judge, self.queue.admission, doors.held_up)
         self.guard = Guard(ground, self.fleet)
+        self.trends = TrendWatch(ground, doors.readings)
         self.watcher = Watcher(ground, self.mirror, self.mirror.history)
         self.gatehouse = Gatehouse(ground, lock_file_of(configuration.repository))
         self._look_at_branch = asyncio.Event()
@@ -130,6 +132,7 @@ class Controller:
             Loop("build", self.builder.step, INTENT_SECONDS, clock, bell.ear()),
             Loop("offer what is green", self._offer, INTENT_SECONDS, clock, bell.ear()),
             Loop("look after the fleet", self.guard.look, _look_seconds(self.ground), clock),
+            Loop("watch trends", self.trends.step, LOOK_SECONDS, clock),
             Loop("keep the commit lock", self.gatehouse.step, INTENT_SECONDS, clock, bell.ear()),
         ]
 
@@ -168,6 +171,7 @@ class Controller:
         """Lets go of the lease, so that the next one need not wait."""
         await self.pusher.close()
         self.judge.close()
+        self.trends.close()
         lease, self.ground.lease = self.ground.lease, None
         if lease is not None:
             async with self.ground.store.write(self.ground.line) as tx:

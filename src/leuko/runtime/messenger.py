@@ -51,6 +51,10 @@ class Messenger:
         if event.kind == "push.spared":
             title, body = f"{event.subject} goes on, observed", str(data.get("reason"))
             return self._message("observed", Tone.WARNING, title, body, f"pushes/{data.get('push')}")
+        if event.kind == "trend" and data.get("to") in ("found", "worse"):
+            what = "slow failure" if data["to"] == "found" else "slow failure gets worse"
+            title = f"{what}: {data.get('gauge')} at {data.get('subject')}"
+            return self._message("trend", Tone.WARNING, title, str(data.get("reason")), "trends")
         if event.kind != "push" or data.get("to") not in TOLD or "from" not in data:
             return None
         kind, tone = TOLD[str(data["to"])]

@@ -52,7 +52,7 @@ class Cells:
 
     async def upto(self, gauge: str, kind: Kind, hosts: tuple[str, ...], now: datetime) -> Table:
         """The gauge's cells that are closed by now; none of the future, whatever the clock did."""
-        end = int((now - LATE).timestamp()) // (MINUTES * 60)
+        end = last_cell(now)
         table = self._tables.get(gauge)
         if table is None or table.hosts != hosts or table.end > end or end - table.end > WHOLE:
             table = Table(hosts, end - WHOLE, np.full((WHOLE, len(hosts)), np.nan, dtype=np.float32))
@@ -68,6 +68,11 @@ class Cells:
         """Lets go of all others."""
         for gauge in set(self._tables) - gauges:
             del self._tables[gauge]
+
+
+def last_cell(now: datetime) -> int:
+    """The end of the last cell that is closed."""
+    return int((now - LATE).timestamp()) // (MINUTES * 60)
 
 
 def in_cells(minutes: Summary, kind: Kind, tick: float) -> NDArray[np.float32]:

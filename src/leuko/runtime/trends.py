@@ -24,7 +24,7 @@ from leuko.domain.intent import Intent, IntentKind
 from leuko.domain.push import Origin, Push, State
 from leuko.domain.trend import Outlook, Shape, Trend
 from leuko.runtime.ground import Ground
-from leuko.runtime.trend_cells import Cells
+from leuko.runtime.trend_cells import Cells, last_cell
 from leuko.runtime.trend_chain import Chain, Turn, landings, restarts
 from leuko.statistics.trends import Answer, fills, look
 from leuko.statistics.trends_question import CELLS, WINDOW, Bar, History, Over, Watched
@@ -34,7 +34,8 @@ from leuko.store.readings import Readings
 from leuko.store.transaction import Transaction
 from leuko.store.trends import Look, Warned
 
-LOOK_SECONDS = 300.0
+LOOK_SECONDS = 30.0
+"""How often it is asked whether a cell of readings has closed since the last look."""
 BIG = 200
 """Hosts above which a look is made in a process of its own: the event loop stays free."""
 LONGEST = timedelta(hours=WINDOW)
@@ -96,6 +97,7 @@ class TrendWatch:
     _cells: Cells = field(init=False)
     _chain: Chain = field(init=False)
     _workers: ProcessPoolExecutor | None = None
+    _cell: int = -1
     _hours: dict[str, int] = field(default_factory=dict)
     """Up to which hour each gauge was looked at as a whole."""
 
@@ -105,8 +107,16 @@ class TrendWatch:
         self._chain = Chain(ground)
 
     async def step(self) -> None:
-        """One round over all gauges."""
-        store, line, now = self.ground.store, self.ground.line, self.ground.clock.now()
+        """One round over all gauges; nothing where no cell has closed since the last one."""
+        now = self.ground.clock.now()
+        cell = last_cell(now)
+        if cell == self._cell:
+            return
+        await self._round(now)
+        self._cell = cell
+
+    async def _round(self, now: datetime) -> None:
+        store, line = self.ground.store, self.ground.line
         live = await store.pushes.live(line)
         configuration = await self._configuration(live)
         watched = watched_of(configuration)

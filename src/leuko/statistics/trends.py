@@ -31,7 +31,7 @@ class Answer:
     trends: tuple[Trend, ...]
     outlooks: tuple[Outlook, ...]
     cleared: frozenset[tuple[str, bool, Shape]]
-    """(subject, whether it is a role, shape) that there was enough data about, and clearly nothing: an open warning may end."""
+    """(subject, whether it is a role, shape) about which there was enough data, and clearly nothing."""
 
 
 def look(history: History, bar: Bar) -> Answer:
