@@ -114,6 +114,7 @@ async def _ground(path: Path, loaded: Loaded, store: Store, state: Path, clock: 
         ),
         inventory=await read_inventory(configuration, folder),
         secrets=await resolve(configuration, folder),
+        folder=folder,
     )
 
 

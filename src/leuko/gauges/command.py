@@ -17,11 +17,13 @@ from leuko.domain.gauge import HOSTLESS
 from leuko.gauges.answers import UnreadableError
 from leuko.gauges.asking import Answer, Numbers
 from leuko.gauges.roster import Roster, hosts_of
-from leuko.gauges.source import Start, Target
+from leuko.gauges.source import Program, Start, Target
 
 OUTPUT = 256 << 10
 AT_ONCE = 64
-"""Commands that are started at the same time."""
+"""Commands that run at the same time."""
+MARGIN = 2.0
+"""Seconds beside a command's own time in which its host may say that it was over."""
 
 # In the live release's folder. `timeout` leads a process group of its own, and ends all of it.
 _ON_HOST = """\
@@ -97,7 +99,7 @@ class HostCommand:
         seconds = self._command.timeout
         words = ("sh", "-c", _ON_HOST, "leuko-command", self._target.root, f"{seconds:g}")
         try:
-            async with self._room, asyncio.timeout(seconds + 2):
+            async with self._room:
                 text = await self._printed((*words, *self._command.argv))
         except TimeoutError:
             raise UnreadableError(f"{self._target.name}: did not end within {seconds:g} s") from None
@@ -115,24 +117,30 @@ class HostCommand:
             return f"{self._target.name}: {error}"
 
     async def _printed(self, argv: Sequence[str]) -> str:
-        program = await self._start(self._target.name, argv)
+        longest = self._command.timeout + MARGIN
+        async with asyncio.timeout(longest):
+            program = await self._start(self._target.name, argv)
         try:
-            pieces, size = [], 0
-            async for line in program.lines():
-                pieces.append(line)
-                size += len(line) + 1
-                if size > OUTPUT:
-                    raise UnreadableError(f"gives more than {OUTPUT >> 10} KiB")
-            status = await program.wait()
-            if status is None:
-                raise UnreadableError("the connection went away")
-            if status != 0:
-                said = (await program.errors()).decode("utf-8", "replace").strip().splitlines()
-                raise UnreadableError(_ended(self._command.argv[0], status, said[-1] if said else ""))
-            return b"\n".join(pieces).decode("utf-8", "replace")
+            async with asyncio.timeout(longest):
+                return await self._output(program)
         finally:
             with suppress(LeukoError, OSError):
                 await program.close()
+
+    async def _output(self, program: Program) -> str:
+        pieces, size = [], 0
+        async for line in program.lines():
+            pieces.append(line)
+            size += len(line) + 1
+            if size > OUTPUT:
+                raise UnreadableError(f"gives more than {OUTPUT >> 10} KiB")
+        status = await program.wait()
+        if status is None:
+            raise UnreadableError("the connection went away")
+        if status != 0:
+            said = (await program.errors()).decode("utf-8", "replace").strip().splitlines()
+            raise UnreadableError(_ended(self._command.argv[0], status, said[-1] if said else ""))
+        return b"\n".join(pieces).decode("utf-8", "replace")
 
 
 def one_number(text: str, kind: str) -> tuple[float, float]:

@@ -76,6 +76,8 @@ class Sampling:
             clock=ground.clock,
             start=self._start,
             on_tick=self._on_tick,
+            secrets=ground.secrets,
+            folder=ground.folder,
         )
         sampled = asyncio.create_task(self._sample(self.sampler))
         changed = asyncio.create_task(self._until_changed(configuration, ground.hosts))

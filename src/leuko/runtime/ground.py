@@ -55,6 +55,8 @@ class Ground:
     """The installation's own."""
     inventory: str | None = None
     secrets: Secrets = field(default_factory=lambda: Secrets({}))
+    folder: Path = field(default_factory=Path)
+    """Where the installation's own file lies: commands on the controller run there."""
     lease: Lease | None = None
     bell: Bell = field(default_factory=Bell)
     doubt: asyncio.Event = field(default_factory=asyncio.Event)

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable
 from dataclasses import dataclass, field
 
+from leuko.domain.gauge import HOSTLESS
 from leuko.gauges.source import Health
 from leuko.runtime.ground import Ground
 
@@ -42,8 +43,9 @@ class Sources:
         if looks < LOOKS or hosts == self._told.get(source, frozenset()):
             return
         named = sorted(hosts)[:NAMED]
-        reason = f"{named[0]}: {reasons[named[0]]}" if named else ""
-        reason += f"; and {len(hosts) - 1} more hosts" if len(hosts) > 1 else ""
+        reason = _said(named[0], reasons[named[0]]) if named else ""
+        others = hosts - {HOSTLESS, *named[:1]}
+        reason += f"; and {len(others)} more hosts" if others else ""
         facts = {"source": source, "ok": not hosts, "reason": reason, "hosts": named, "failing": len(hosts)}
         async with self.ground.write() as tx:
             tx.event("source", source, facts, self.ground.clock.now())
@@ -57,3 +59,8 @@ class Sources:
             if event.subject not in self._told and "hosts" in event.data:
                 self._told[event.subject] = frozenset(event.data["hosts"])
         self._learned = True
+
+
+def _said(host: str, reason: str) -> str:
+    """A source of the whole speaks for itself."""
+    return reason if host == HOSTLESS else f"{host}: {reason}"
