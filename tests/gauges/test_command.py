@@ -14,6 +14,7 @@ from leuko.gauges.answers import UnreadableError
 from leuko.gauges.command import numbers_by_host, one_number
 from leuko.gauges.roster import Roster
 from leuko.gauges.source import Target
+from leuko.hosts.transport.local import LocalConnection
 
 
 def gauge(script, kind="level", **more):
@@ -26,6 +27,10 @@ def hosts(folder):
         (folder / name / "releases" / "r1" / "name").write_text(name)
         (folder / name / "current").symlink_to("releases/r1")
     return [Target(name, "www", str(folder / name)) for name in ("www1", "www2")]
+
+
+async def start_as_on_a_host(host, argv):
+    return await LocalConnection(host).start(argv)
 
 
 async def test_on_hosts_and_on_the_controller(tmp_path):
@@ -71,7 +76,7 @@ async def test_one_that_floods_is_cut_off(tmp_path, on):
     targets = hosts(tmp_path)[:1]
     argv = [sys.executable, "-c", "while True: print('1' * 10000)"]
     gauges = {"g": {"kind": "level", "command": {"argv": argv, "on": on, "timeout": "5s"}}}
-    async with Line(gauges, targets, folder=tmp_path) as line:
+    async with Line(gauges, targets, folder=tmp_path, start=start_as_on_a_host) as line:
         assert await line.look() == {"g": {}}
         assert "gives more than 256 KiB" in line.reason
 
