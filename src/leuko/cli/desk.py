@@ -4,14 +4,14 @@ from __future__ import annotations
 
 import os
 import time
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from types import TracebackType
-from typing import TYPE_CHECKING, Any, Protocol, Self
+from typing import TYPE_CHECKING, Any, Protocol, Self, cast
 from urllib.parse import quote
 
 from leuko.cli.client import BASE, SOCKET, WAIT, Client
-from leuko.cli.failures import NoController
+from leuko.cli.failures import NoController, from_server
 from leuko.cli.scene import CONFIGURATION, Scene
 from leuko.domain.errors import LeukoError
 
@@ -20,6 +20,8 @@ if TYPE_CHECKING:
 
 DATABASE = "LEUKO_DATABASE"
 APPEARING_SECONDS = 20.0
+STUDY_WAIT = 2.0
+"""Seconds after which a long answer is asked for again and again."""
 
 
 class Source(Protocol):
@@ -31,6 +33,20 @@ class Source(Protocol):
 
     def close(self) -> None:
         """Lets go."""
+        ...
+
+
+class Researcher(Protocol):
+    """A source that can answer long questions about the past by itself."""
+
+    def study(
+        self,
+        line: tuple[str, str],
+        kind: str,
+        arguments: Mapping[str, Any],
+        progress: Callable[[int, int], None],
+    ) -> dict[str, Any]:
+        """The answer to an intent that changes nothing."""
         ...
 
 
@@ -94,6 +110,25 @@ class Desk:
                 way_out="`leuko status` shows whether it did",
                 code="X013",
             )
+        answer: dict[str, Any] = said.get("answer") or {}
+        return answer
+
+    def study(
+        self, kind: str, arguments: Mapping[str, Any], progress: Callable[[int, int], None]
+    ) -> dict[str, Any]:
+        """The answer to a long question about the past: the controller's, or worked out from the store."""
+        if self._client is None:
+            return cast("Researcher", self._source).study(self.line, kind, arguments, progress)
+        body = {"kind": kind, "arguments": dict(arguments)}
+        status, said = self._client.post(f"{self._path}/intents", body, STUDY_WAIT)
+        asked = 1
+        while status == 202 and said.get("state") == "waiting":
+            asked += 1
+            progress(asked, 0)
+            time.sleep(1.0)
+            said = self._client.get(f"{self._path}/intents/{said['id']}")
+        if said.get("state") != "accepted":
+            raise from_server(409, said)
         answer: dict[str, Any] = said.get("answer") or {}
         return answer
 

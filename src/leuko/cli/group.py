@@ -110,7 +110,7 @@ class Noun(click.Group):
     """A group that does something by itself, and more with a word behind it: `leuko limits set`."""
 
     def __init__(self, *args: Any, examples: Sequence[tuple[str, str]] = (), **rest: Any) -> None:
-        super().__init__(*args, invoke_without_command=True, **rest)
+        super().__init__(*args, **{**rest, "invoke_without_command": True})
         self.examples = tuple(examples)
 
     def format_epilog(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:

@@ -112,6 +112,63 @@ def clear(scene: Scene, gauge: str, role: str, host: str, aggregate: bool, why: 
 
 
 @limits.command(
+    "try",
+    cls=Command,
+    examples=[
+        ("leuko limits try load --above 4", "which of the last pushes it would have stopped"),
+        ("leuko limits try --budget 1%", "the same of a larger budget of false rollbacks"),
+    ],
+)
+@click.argument("gauge", default="")
+@_with(BOUNDS + PLACE)
+@click.option("--budget", metavar="SHARE", help="Part of healthy pushes that may be rolled back: 0.5%.")
+@click.option(
+    "--pushes",
+    type=click.IntRange(1, 1000),
+    default=50,
+    show_default=True,
+    help="How many of the last pushes are judged again.",
+)
+@with_scene
+def try_(
+    scene: Scene,
+    gauge: str,
+    above: float | None,
+    below: float | None,
+    readings: int | None,
+    role: str,
+    host: str,
+    aggregate: bool,
+    budget: str | None,
+    pushes: int,
+) -> int:
+    """Say what a limit or budget would have done to the last pushes.
+
+    From stored readings: which pushes it would have stopped, when, on which host, and whether they were
+    really bad; and in what part of quiet windows it would have fired with nothing pushed. Raw readings are
+    kept for 48 hours; the minutes after that are too coarse to judge by, and that is said.
+    """
+    from leuko.cli.desk import reading
+    from leuko.cli.progress import Progress
+    from leuko.cli.show import print_json
+
+    if (budget is None) == (above is None and below is None) or bool(gauge) == (budget is not None):
+        raise click.UsageError("try GAUGE with --above or --below, or try --budget alone")
+    wanted: dict[str, Any] = {"pushes": pushes}
+    if budget is None:
+        wanted |= {"gauge": gauge, **bounds(above, below, readings), **place(role, host, aggregate)}
+    else:
+        wanted["budget"] = part(budget)
+    with reading(scene) as desk, Progress(scene, "pushes judged again") as progress:
+        found = desk.study("try", wanted, progress.step)
+    if scene.as_json:
+        print_json(found)
+    else:
+        _print_trial(found)
+    return 0
+
+
+@limits.command(
     "log",
     cls=Command,
     examples=[
@@ -167,6 +224,21 @@ def place(role: str, host: str, aggregate: bool) -> dict[str, Any]:
     return {name: value for name, value in given.items() if value}
 
 
+def part(text: str) -> float:
+    """`1%`, or `0.01`, as a part of one."""
+    from leuko.config.quantities import portion
+
+    try:
+        found = portion(text) if text.strip().endswith("%") else float(text)
+    except ValueError as error:
+        raise click.BadParameter(
+            f"should be a share such as 0.5%, not {text!r}", param_hint="--budget"
+        ) from error
+    if not 0 < found < 1:
+        raise click.BadParameter("should be between 0 and 100 %", param_hint="--budget")
+    return found
+
+
 def _change(scene: Scene, arguments: dict[str, Any], why: str) -> int:
     from leuko.cli.desk import acting
     from leuko.cli.show import print_json
@@ -186,6 +258,30 @@ def _change(scene: Scene, arguments: dict[str, Any], why: str) -> int:
         now = f"is {answer['limit']}" if answer["limit"] else "is as configured again"
         click.echo(f"the limit of {answer['gauge']} {answer['about']} {now} (change {answer['change']})")
     return 0
+
+
+def _print_trial(found: Mapping[str, Any]) -> None:
+    from leuko.cli.show import print_table
+    from leuko.cli.words import date_time
+    from leuko.web.words import figure
+
+    click.echo(f"{found['what']}:")
+    for sentence in found["sentences"]:
+        click.echo(sentence)
+    if found["stopped"]:
+        click.echo()
+        rows = [
+            (
+                f"push {one['push']}",
+                one["state"].replace("_", " ").lower(),
+                f"{date_time(one['at'])}, {one['seconds']} s into phase {one['phase'] + 1}",
+                f"{one['gauge']} {one['subject']}".strip(),
+                "" if one["value"] is None else figure(one["value"]),
+                one["bad"],
+            )
+            for one in found["stopped"]
+        ]
+        print_table(("push", "ended", "would have stopped (UTC)", "where", "value", "was it bad"), rows)
 
 
 def _print(found: Mapping[str, Any]) -> None:

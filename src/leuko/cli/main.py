@@ -16,6 +16,7 @@ from leuko.cli import (
     moves,
     plan,
     push,
+    replay,
     server,
     status,
     why,
@@ -35,7 +36,7 @@ SECTIONS = {
         push.rollback,
     ),
     "Looking": (status.status, why.why, log.log, hosts.hosts),
-    "Judging": (limits.limits,),
+    "Judging": (limits.limits, replay.replay),
     "Locking": (locks.lock, locks.unlock, locks.locks),
     "Besides": (extras.completion, extras.schema),
 }

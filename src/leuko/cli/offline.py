@@ -82,6 +82,18 @@ class Rows:
         """As the API answers the path."""
         return self._runner.run(self._get(path, query))
 
+    def study(
+        self,
+        line: tuple[str, str],
+        kind: str,
+        arguments: Mapping[str, Any],
+        progress: Callable[[int, int], None],
+    ) -> dict[str, Any]:
+        """What a controller would answer to such an intent, worked out here."""
+        from leuko.runtime.studies import study
+
+        return self._runner.run(study(self._store, Line(*line), kind, arguments, progress))
+
     async def _get(self, path: str, query: Mapping[str, Any]) -> Any:
         found = _PATH.fullmatch(path)
         assert found is not None

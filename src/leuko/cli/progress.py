@@ -37,7 +37,9 @@ class Progress:
         now = time.monotonic()
         if self._silent or now - self._began < QUIET_SECONDS:
             return
-        text = f"{done} of {of} {self._what}"
+        text = (
+            f"{done} of {of} {self._what}" if of else f"{now - self._began:.0f} s: the controller works on it"
+        )
         if sys.stderr.isatty():
             click.echo(f"\r\033[K{text}", nl=False, err=True)
             self._drawn = True

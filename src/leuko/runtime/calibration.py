@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import math
-from collections.abc import AsyncIterator, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 
@@ -78,7 +78,6 @@ class Calibration:
 async def calibrate(
     store: Store,
     line: Line,
-    now: datetime,
     *,
     pretend: int = PRETEND,
     hours: float = RAW.total_seconds() / 3600,
@@ -86,7 +85,8 @@ async def calibrate(
 ) -> Calibration:
     """Judges pushes that never were, hour by hour of the raw history: never more than an hour in memory."""
     by = await usual(store, line)
-    chunks = [moment async for moment in _hours(store, line, now, hours)][:MOST_CHUNKS]
+    span = await store.readings.span(line)
+    chunks = _hours(*span, hours) if span else []
     found: list[Placebo] = []
     seen: tuple[Sight, ...] = ()
     quiet = 0.0
@@ -100,7 +100,8 @@ async def calibrate(
         found.append(await asyncio.to_thread(placebo, asked, each, index))
         if not seen:
             seen = await asyncio.to_thread(sight, asked)
-    return summary(found, seen, by.gauges, await _a_month(store, line, now), quiet, _terms(by))
+    a_month = await _a_month(store, line, span[1]) if span else None
+    return summary(found, seen, by.gauges, a_month, quiet, _terms(by))
 
 
 @dataclass(frozen=True, slots=True)
@@ -116,16 +117,12 @@ def _terms(by: Usual) -> Terms:
     return Terms(by.budget, by.wanted * by.configuration.tick)
 
 
-async def _hours(store: Store, line: Line, now: datetime, hours: float) -> AsyncIterator[datetime]:
+def _hours(first: datetime, last: datetime, hours: float) -> list[datetime]:
     """Ends of hours with raw readings, evenly through what is kept, the newest first."""
-    span = await store.readings.span(line)
-    if span is None:
-        return
-    first, last = max(span[0], now - timedelta(hours=hours)), span[1] + timedelta(seconds=1)
+    first = max(first, last - timedelta(hours=hours))
     count = max(1, math.ceil((last - first) / HOUR))
     step = max(1, math.ceil(count / MOST_CHUNKS))
-    for index in range(0, count, step):
-        yield last - index * HOUR
+    return [last + timedelta(seconds=1) - index * HOUR for index in range(0, count, step)]
 
 
 async def _a_month(store: Store, line: Line, now: datetime) -> float | None:
@@ -207,8 +204,8 @@ def sentences(found: Calibration, terms: Terms) -> tuple[str, ...]:
     share, low, high = (f"{100 * part:.2f}" for part in (found.rate, found.low, found.high))
     quiet = f"{found.hours:.1f} quiet hours of {terms.own} own readings"
     first = (
-        f"{found.rolled_back} of {found.pushes} pretend pushes on {quiet} would have been rolled back: {share} % "
-        f"(95 % interval {low} to {high} %; promised at most {100 * found.budget:g} %)."
+        f"{found.rolled_back} of {found.pushes} pretend pushes on {quiet} would have been rolled back: "
+        f"{share} % (95 % interval {low} to {high} %; promised at most {100 * found.budget:g} %)."
     )
     said = [first]
     if found.a_month is not None:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
-from datetime import UTC, datetime, timedelta
+from datetime import UTC, datetime
 from typing import Any
 
 import numpy as np
@@ -26,7 +26,6 @@ from leuko.statistics.windows import Windows, readings
 from leuko.store.store import Store
 
 PUSHES = 50
-RAW = timedelta(hours=48)
 PRETEND = 200
 BACK = (State.ROLLED_BACK, State.STUCK)
 
@@ -100,9 +99,9 @@ async def try_out(
     store: Store,
     line: Line,
     proposal: Proposal,
-    now: datetime,
     *,
     pushes: int = PUSHES,
+    pretend: int = PRETEND,
     progress: Progress = silent,
 ) -> Trial:
     """Judges the last pushes again with the proposal, and pretend pushes in quiet windows."""
@@ -110,11 +109,13 @@ async def try_out(
     left_out: dict[int, str] = {}
     missed: list[int] = []
     tried = 0
+    span = await store.readings.span(line)
+    first, last = span or (None, None)
     found = [one for one in await store.pushes.recent(line, limit=pushes) if one.state.ended and one.history]
     for done, push in enumerate(found):
         progress(done, len(found) + 1)
         try:
-            one = await _of_push(store, line, push, proposal, now)
+            one = await _of_push(store, line, push, proposal, first)
         except LeukoError as error:
             left_out[push.number] = error.rule
             continue
@@ -124,14 +125,16 @@ async def try_out(
         elif push.state in BACK and push.stop is not None and push.stop.cause.convicts:
             missed.append(push.number)
     progress(len(found), len(found) + 1)
-    windows, fired = await _quiet(store, line, proposal, now)
+    windows, fired = await _quiet(store, line, proposal, last, pretend) if last else (0, None)
     trial = Trial(str(proposal), tried, tuple(stopped), tuple(missed), left_out, windows, fired)
     return replace(trial, sentences=_sentences(trial))
 
 
-async def _of_push(store: Store, line: Line, push: Push, proposal: Proposal, now: datetime) -> Stopped | None:
-    if push.ended_at is not None and push.ended_at + RAW < now - timedelta(days=1):
-        raise LeukoError("its readings are minutes by now: too coarse to judge by", where=push.name)
+async def _of_push(
+    store: Store, line: Line, push: Push, proposal: Proposal, first: datetime | None
+) -> Stopped | None:
+    if first is None or push.history[0].at < first:
+        raise LeukoError("its readings are minutes by now, too coarse to judge by", where=push.name)
     was = await past(store, line, push.number)
     _check(was, proposal)
     for phase, began, until in _watches(push):
@@ -209,25 +212,25 @@ async def _bad(store: Store, line: Line, push: Push) -> str:
     return "no, it went live" if push.state is State.LIVE else "not known"
 
 
-async def _quiet(store: Store, line: Line, proposal: Proposal, now: datetime) -> tuple[int, float | None]:
+async def _quiet(
+    store: Store, line: Line, proposal: Proposal, last: datetime, pretend: int
+) -> tuple[int, float | None]:
     """Pretend pushes on history in which nothing was pushed."""
-    asked = await quiet_question(store, line, now)
+    asked = await quiet_question(store, line, last + CLOSED)
     if asked is None:
         return 0, None
     asked = with_settings(asked, proposal.settings)
-    found = await asyncio.to_thread(placebo, asked, PRETEND)
+    if proposal.limit is not None:
+        asked = replace(asked, gauges=tuple(one for one in asked.gauges if one.name == proposal.gauge))
+    if not asked.gauges:
+        return 0, None
+    found = await asyncio.to_thread(placebo, asked, pretend)
     if not found.pushes:
         return 0, None
     if proposal.limit is None:
         return found.pushes, found.rolled_back / found.pushes
-    gauge = next((one for one in asked.gauges if one.name == proposal.gauge), None)
-    if gauge is None:
-        return found.pushes, None
-    rates = found.limits.get(gauge.name, ())
-    own = [
-        rate for limit, rate in zip(gauge.limits, rates, strict=False) if limit.place == proposal.limit.place
-    ]
-    return found.pushes, max(own, default=0.0)
+    rates = zip(asked.gauges[0].limits, found.limits.get(proposal.gauge, ()), strict=False)
+    return found.pushes, max((rate for one, rate in rates if one.place == proposal.limit.place), default=0.0)
 
 
 def _sentences(trial: Trial) -> tuple[str, ...]:

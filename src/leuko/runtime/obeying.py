@@ -34,6 +34,7 @@ from leuko.runtime.locking import release_lock, take_lock
 from leuko.runtime.planning import Planner
 from leuko.runtime.queue import Queue
 from leuko.runtime.saving import background, save
+from leuko.runtime.studies import Studies
 from leuko.store.errors import Lost, StoreError
 from leuko.store.records import to_json
 from leuko.vcs.hotfix import cherry_pick
@@ -48,6 +49,8 @@ QUICK = frozenset({
     IntentKind.ROLLBACK,
 })  # fmt: skip
 """A handful of rows each. A rollback of what is live also reads the commits since: that is quick enough."""
+STUDIES = frozenset({IntentKind.TRY, IntentKind.REPLAY, IntentKind.CALIBRATE})
+LONG = STUDIES | {IntentKind.ADOPT}
 TRIES = 10
 LEASE_LOST = "S011"
 RECENT = 100
@@ -73,6 +76,7 @@ class Obeying:
         self._slow: dict[int, asyncio.Task[None]] = {}
         self._one_by_one = asyncio.Lock()
         self._going_back = GoingBack(self.ground, self.planner)
+        self._studies = Studies(*self.ground.store.place)
 
     async def step(self) -> int:
         """Answers every waiting intent, or begins to; returns how many there were.
@@ -106,7 +110,7 @@ class Obeying:
 
     async def _in_turn(self, intent: Intent) -> None:
         try:
-            if intent.kind is IntentKind.ADOPT:  # may take half an hour, and is in nobody's way
+            if intent.kind in LONG:  # may take half an hour, and is in nobody's way
                 await self._answer(intent)
             else:
                 async with self._one_by_one:
@@ -167,6 +171,7 @@ class Obeying:
             IntentKind.VERIFY: self._verify,
             IntentKind.POKE: self._poke,
             IntentKind.LIMIT: partial(set_limit, self.ground),
+            **dict.fromkeys(STUDIES, partial(self._studies, self.ground.line)),
         }
         return await ways[intent.kind](intent)
 

@@ -19,6 +19,7 @@ from leuko.store.builds import Builds
 from leuko.store.changes import Changes
 from leuko.store.configurations import Configurations
 from leuko.store.database import Database
+from leuko.store.drills import Drills
 from leuko.store.events import Events
 from leuko.store.findings import Findings
 from leuko.store.hosts import Hosts
@@ -27,6 +28,7 @@ from leuko.store.leases import Leases
 from leuko.store.limit_changes import LimitChanges
 from leuko.store.lines import Lines
 from leuko.store.locks import Locks
+from leuko.store.marks import Marks
 from leuko.store.migrations import ADVISORY_LOCK, migrate
 from leuko.store.observations import Observations
 from leuko.store.operations import Operations
@@ -36,6 +38,7 @@ from leuko.store.pushes import Pushes
 from leuko.store.readings import Readings
 from leuko.store.releases import Releases
 from leuko.store.shelf import FileShelf, Shelf
+from leuko.store.studies import Studies
 from leuko.store.transaction import Transaction
 from leuko.store.trends import Trends
 
@@ -50,6 +53,8 @@ class Store:
         self._listening: asyncio.Task[None] | None = None
         self.installation = installation
         """Made when the store was first opened; hosts know their controller by it."""
+        self.place: tuple[str | Path, Path | None] = ("", None)
+        """What `open` was given: another process opens the same store with it."""
         self.lines = Lines(database)
         self.changes = Changes(database)
         self.builds = Builds(database)
@@ -66,6 +71,9 @@ class Store:
         self.overrides = Overrides(database)
         self.limit_changes = LimitChanges(database)
         self.observations = Observations(database)
+        self.studies = Studies(database)
+        self.marks = Marks(database)
+        self.drills = Drills(database)
         self.trends = Trends(database)
         self.readings = readings
 
@@ -87,6 +95,7 @@ class Store:
         if database.path is not None:
             shelf = FileShelf(readings or database.path.parent / "readings")
         store = cls(database, clock, installation, Readings(shelf))
+        store.place = (address, readings)
         store._listen()
         return store
 
