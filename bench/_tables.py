@@ -7,6 +7,7 @@ from typing import Any
 
 from _study import FLEETS, TEN_BAD, reached
 
+TOLD_OF_PEERS = ("healthy", "x2", "x10", "to half", "to nothing")
 Cells = Mapping[str, Mapping[str, Any]]
 SIZES = ("x1.1", "x1.5", "x2", "x10", "slow", "to half", "to a tenth", "to nothing")
 
@@ -91,6 +92,8 @@ def single(cells: Cells, gauge: str) -> str:
             name for cell in found.values() if cell for name in cell.get("rates", cell.get("speeds", {}))
         )
         for name in names:
+            if not name.startswith("Leuko") and kind not in TOLD_OF_PEERS:
+                continue
             row = [kind, name]
             for fleet, cell in found.items():
                 row.append(_single(cell, name, reached(gauge, kind, fleet)))
