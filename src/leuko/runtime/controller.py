@@ -33,6 +33,7 @@ from leuko.runtime.obeying import Obeying, overrides_of
 from leuko.runtime.planning import Planner
 from leuko.runtime.pusher import Pusher
 from leuko.runtime.queue import Queue
+from leuko.runtime.studying import Studying
 from leuko.runtime.supervision import Loop
 from leuko.runtime.trends import LOOK_SECONDS, TrendWatch
 from leuko.runtime.watcher import Watcher
@@ -84,6 +85,7 @@ class Controller:
         self.builder = Builder(ground, self.mirror, self._verifier(), self.archives)
         self.sampling = Sampling(ground, doors.readings, self.fleet.start)
         self.judge = Judge(ground, doors.readings)
+        self.studying = Studying(ground)
         self.pusher = Pusher(ground, self.fleet, self.judge, self.queue.admission, doors.held_up)
         self.guard = Guard(ground, self.fleet)
         self.trends = TrendWatch(ground, doors.readings)
@@ -129,6 +131,7 @@ class Controller:
                 "watch the branch", self._watch, self.ground.configuration.poll, clock, self._look_at_branch
             ),
             Loop("listen for pokes", self._listen, POKE_SECONDS, clock),
+            Loop("study", self.studying.step, INTENT_SECONDS, clock, bell.ear()),
             Loop("build", self.builder.step, INTENT_SECONDS, clock, bell.ear()),
             Loop("offer what is green", self._offer, INTENT_SECONDS, clock, bell.ear()),
             Loop("look after the fleet", self.guard.look, _look_seconds(self.ground), clock),
@@ -171,6 +174,7 @@ class Controller:
         """Lets go of the lease, so that the next one need not wait."""
         await self.pusher.close()
         self.judge.close()
+        self.studying.close()
         self.trends.close()
         lease, self.ground.lease = self.ground.lease, None
         if lease is not None:

@@ -11,6 +11,7 @@ from math import isfinite
 import numpy as np
 
 from leuko.config.model import Configuration
+from leuko.config.quantities import portion
 from leuko.domain.gauge import Gauge
 from leuko.domain.plan import Foreseen, Plan
 from leuko.runtime.ground import Ground
@@ -33,7 +34,7 @@ class Foresight:
 
     async def sight(self, plan: Plan, configuration: Configuration) -> tuple[Foreseen, ...]:
         """What the canaries' watch can show, by gauge and role, from history alone."""
-        question = await self._before(plan, configuration, HISTORY)
+        question = await self.before(plan, configuration, HISTORY)
         if question is None:
             return ()
         return tuple(_foreseen(one) for one in await asyncio.to_thread(sight, question))
@@ -45,7 +46,7 @@ class Foresight:
         if not most:
             return ()
         span = timedelta(seconds=(most + FRESH) * configuration.tick)
-        question = await self._before(plan, configuration, span, gauges)
+        question = await self.before(plan, configuration, span, gauges=gauges)
         if question is None or question.times[-1] < (self._now - span).timestamp():
             return ()
         return tuple(dict.fromkeys(map(_said, standing(question, {host.role for host in plan.hosts}))))
@@ -57,17 +58,27 @@ class Foresight:
     async def _gauges(self, configuration: Configuration) -> tuple[Gauge, ...]:
         return gauges_of(configuration, await self.ground.store.overrides.all(self.ground.line))
 
-    async def _before(
-        self, plan: Plan, configuration: Configuration, span: timedelta, gauges: Iterable[Gauge] | None = None
+    async def before(
+        self,
+        plan: Plan,
+        configuration: Configuration,
+        span: timedelta,
+        *,
+        gauges: Iterable[Gauge] | None = None,
+        at: datetime | None = None,
+        number: int | None = None,
     ) -> Question | None:
-        """The question that the canaries' watch would begin with now; None without any reading."""
-        store, line, now = self.ground.store, self.ground.line, self._now
+        """The question that the canaries' watch begins with; None without any reading.
+
+        `number` is the push's, where it has one: only what was before it is history to it.
+        """
+        store, line, now = self.ground.store, self.ground.line, at or self._now
         gauges = tuple(gauges) if gauges is not None else await self._gauges(configuration)
         names = [gauge.name for gauge in gauges]
         read = await store.readings.read(line, names, now - span, now + JUST_CLOSED)
         if not len(read.times) or not names:
             return None
-        await leave_out_spoiled(store, line, None, read, configuration.tick)
+        await leave_out_spoiled(store, line, number, read, configuration.tick)
         canaries = {host.name for host in plan.phase(0)}
         roles = roles_of(plan)
         return Question(
@@ -82,6 +93,7 @@ class Foresight:
             watched=np.array([name in canaries for name in read.hosts], dtype=bool),
             watch_from=float(read.times[-1]),
             wanted=plan.watches[0],
+            budget=portion(configuration.push.false_rollbacks),
         )
 
 

@@ -25,7 +25,7 @@ from leuko.gauges.sampling import Sampler
 from leuko.gauges.source import OF, Start, Target
 from leuko.runtime.ground import Ground
 from leuko.runtime.orders import components_of
-from leuko.runtime.questions import of_push
+from leuko.runtime.questions import of_push, portable
 from leuko.runtime.sources import Sources
 from leuko.runtime.supervision import Loop
 from leuko.statistics.judge import judge
@@ -59,18 +59,8 @@ class Sampling:
         """Until cancelled; begins anew with the gauges and hosts as they are then."""
         ground = self._ground
         configuration = await self._with_live_gauges()
-        targets = [
-            Target(
-                host.name,
-                host.role,
-                component_root(configuration, host, _component(configuration, host.role)),
-                host.address,
-                variables=host.variables,
-            )
-            for host in ground.hosts
-        ]
         self.sampler = Sampler(
-            targets,
+            targets_of(configuration, ground.hosts),
             configuration.gauges,
             tick=ground.configuration.tick,
             clock=ground.clock,
@@ -148,6 +138,20 @@ class Sampling:
             self._ground.bell.ring()
 
 
+def targets_of(configuration: Configuration, hosts: Sequence[Host]) -> list[Target]:
+    """The hosts as the sampler sees them."""
+    return [
+        Target(
+            host.name,
+            host.role,
+            component_root(configuration, host, _component(configuration, host.role)),
+            host.address,
+            variables=host.variables,
+        )
+        for host in hosts
+    ]
+
+
 def _component(configuration: Configuration, role: str) -> str:
     """Whose folder a host's relative paths are below: its first component's."""
     return (*components_of(configuration, role), ONLY)[0]
@@ -195,7 +199,7 @@ class Judge:
         if self._workers is None:
             self._workers = ProcessPoolExecutor(1, mp_context=get_context("spawn"))
         try:
-            return await asyncio.get_running_loop().run_in_executor(self._workers, judge, question)
+            return await asyncio.get_running_loop().run_in_executor(self._workers, judge, portable(question))
         except BrokenProcessPool:
             self.last = self._workers = None  # it was killed: the same question is put again
             raise

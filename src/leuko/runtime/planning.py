@@ -8,7 +8,7 @@ from typing import Any
 from leuko.config.fleet import hold_back, phase_rules, watch_ticks
 from leuko.config.freeze import Difference, differences, stricter
 from leuko.config.model import Configuration
-from leuko.config.quantities import share
+from leuko.config.quantities import portion, share
 from leuko.domain.change import Commit
 from leuko.domain.errors import LeukoError
 from leuko.domain.fleet import HOLD_BACK, assign_phases
@@ -20,7 +20,10 @@ from leuko.releases.archives import Archives
 from leuko.runtime.foresight import Foresight
 from leuko.runtime.freezing import frozen_for
 from leuko.runtime.ground import Ground
+from leuko.statistics.placebo import Placebo
+from leuko.statistics.placebo_sentences import noisy
 from leuko.store.records import from_json, to_json
+from leuko.store.studies import PLACEBO
 from leuko.vcs.landings import History
 
 SWITCH_SECONDS = 5.0
@@ -213,10 +216,20 @@ class Planner:
         """The plan with what its watch will be able to see, and with what stands in its way already."""
         seen = await self.foresight.sight(plan, configuration)
         broken = await self.foresight.broken(plan, configuration)
-        told = [f"{clause} already: the push waits until it no longer does" for clause in broken]
+        told = await self._noisy(portion(configuration.push.false_rollbacks))
+        told += [f"{clause} already: the push waits until it no longer does" for clause in broken]
         if not seen and configuration.gauges:
             told.append("no readings yet, so nothing can be said of what this push will be able to see")
         return replace(plan, sight=seen, warnings=(*plan.warnings, *told))
+
+    async def _noisy(self, budget: float) -> list[str]:
+        """Gauges that pretend pushes before the newest push found to be too noisy to act on."""
+        studies = await self._ground.store.studies.recent(self._ground.line, PLACEBO, limit=1)
+        return [
+            f"{name} is too noisy for automatic rollback, as push {study.push}'s pretend pushes found"
+            for study in studies
+            for name in noisy(study.read(Placebo), budget)
+        ]
 
     async def _rotation(self) -> int:
         latest = await self._ground.store.pushes.latest(self._ground.line)

@@ -25,10 +25,13 @@ from leuko.domain.plan import Plan
 from leuko.domain.push import Push, State
 from leuko.domain.rollout import HostProgress, HostState
 from leuko.domain.timeline import Judging, judging
+from leuko.statistics.placebo import Placebo
 from leuko.statistics.question import Question, Series
+from leuko.statistics.transient import Curve, Transient, learned
 from leuko.store.overrides import Override
 from leuko.store.series import Series as ReadSeries
 from leuko.store.store import Store
+from leuko.store.studies import PLACEBO, SWITCH
 
 HISTORY = timedelta(minutes=30)
 WATCHES = 0.9
@@ -37,6 +40,8 @@ SETTLED = 3
 """Ticks after a rollback until a host's readings are the base's again."""
 LONGEST_WATCH = 3
 """A watch that could not see enough may last this many times its length."""
+SWITCHES = 40
+"""Good switches, the newest, that a warm-up is learned from."""
 JUST_CLOSED = timedelta(microseconds=1)
 
 
@@ -76,7 +81,25 @@ async def of_push(
     if push.base is None:
         _blank_before_first(read, since)
     asked = _question(push, plan, rows, configuration, gauges, read, now, np.array(since))
-    return replace(asked, carried=await _carried(store, line, push.number, now.phase))
+    return replace(
+        asked,
+        carried=await _carried(store, line, push.number, now.phase),
+        placebo=await _placebo(store, line, push.number, at),
+        transients=await _transients(store, line, push),
+    )
+
+
+async def _placebo(store: Store, line: Line, push: int, at: datetime) -> Placebo | None:
+    """What pretend pushes came to, if that was known when the verdict was given."""
+    study = await store.studies.get(line, push, PLACEBO)
+    found = study.read(Placebo) if study is not None and study.at <= at else None
+    return found if found is not None and found.pushes else None
+
+
+async def _transients(store: Store, line: Line, push: Push) -> Mapping[str, Transient]:
+    """What the good switches before this push looked like: what was known when it began, and no later."""
+    studies = await store.studies.recent(line, SWITCH, before=push.number, by=push.started_at, limit=SWITCHES)
+    return learned([study.read(dict[str, Curve]) for study in studies])
 
 
 async def judged_by(store: Store, line: Line, push: Push) -> Configuration:
@@ -132,6 +155,16 @@ def _since(hosts: Sequence[str], switched: Mapping[str, datetime | None]) -> lis
     if found:
         found[HOSTLESS] = min(found.values())
     return [found.get(name, float("nan")) for name in hosts]
+
+
+def portable(question: Question) -> Question:
+    """The same for another process: read-only views of mappings do not travel."""
+    return replace(
+        question,
+        warm_up=dict(question.warm_up),
+        limits=dict(question.limits),
+        transients=dict(question.transients),
+    )
 
 
 def roles_of(plan: Plan) -> dict[str, str]:

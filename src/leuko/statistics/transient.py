@@ -31,20 +31,42 @@ class Transient:
         return mean, np.interp(ages, known, self.deviation, right=0.0)
 
 
+@dataclass(frozen=True, slots=True)
+class Curve:
+    """The logarithm of one switch's canaries over its controls by tick since the switch; None is absence."""
+
+    step: float
+    logs: tuple[float | None, ...]
+
+
+def curves(question: Question) -> Mapping[str, Curve]:
+    """Of one healthy push, by gauge: small enough to be kept when its readings are gone."""
+    found: dict[str, Curve] = {}
+    for gauge in question.gauges:
+        if gauge.kind is Kind.LEVEL:
+            curve = _curve(Windows(question), readings(question, gauge)[0])
+            if curve is not None:
+                logs = tuple(float(f"{one:.6g}") if np.isfinite(one) else None for one in curve)
+                found[gauge.name] = Curve(question.tick, logs)
+    return found
+
+
+def learned(pushes: Sequence[Mapping[str, Curve]]) -> Mapping[str, Transient]:
+    """By gauge, over the switches of healthy pushes; gauges with too few of them are left out."""
+    names = sorted({name for push in pushes for name in push})
+    found: dict[str, Transient] = {}
+    for name in names:
+        mine = [push[name] for push in pushes if name in push]
+        step = mine[0].step
+        logs = [np.array(curve.logs, dtype=np.float64) for curve in mine if curve.step == step]
+        if len(logs) >= ENOUGH:
+            found[name] = _mean(step, logs)
+    return found
+
+
 def transient(questions: Sequence[Question]) -> Mapping[str, Transient]:
-    """By gauge, over the watches of healthy pushes; gauges with too few of them are left out."""
-    found: dict[str, list[Values]] = {}
-    steps: dict[str, float] = {}
-    for question in questions:
-        for gauge in question.gauges:
-            if gauge.kind is Kind.LEVEL:
-                curve = _curve(Windows(question), readings(question, gauge)[0])
-                if curve is not None:
-                    found.setdefault(gauge.name, []).append(curve)
-                    steps[gauge.name] = question.tick
-    return {
-        name: _mean(steps[name], curves) for name, curves in sorted(found.items()) if len(curves) >= ENOUGH
-    }
+    """The same from the questions of healthy pushes."""
+    return learned([curves(question) for question in questions])
 
 
 def _curve(windows: Windows, values: Values) -> Values | None:

@@ -15,6 +15,7 @@ from leuko.domain.verdict import Finding
 from leuko.store.events import Event
 from leuko.store.findings import Judgement
 from leuko.store.store import Store
+from leuko.store.studies import SAID
 from leuko.web.gathering import gather, push_facts
 from leuko.web.outputs import Outputs
 from leuko.web.views.commits import CommitView, commit_views
@@ -102,6 +103,10 @@ class PushPage(msgspec.Struct, frozen=True):
     commits: list[CommitView]
     locks: list[LockView]
     plan: Plan | None
+    foresight: str
+    """What its canaries' watch was able to show, in a sentence; empty where nothing was known."""
+    history: list[str]
+    """What pretend pushes on the history before it taught."""
 
 
 def verdict_view(judgement: Judgement) -> VerdictView:
@@ -128,6 +133,7 @@ async def push(
     facts = await gather(store, line, now, outputs)
     known = [each for each in (facts.active, *facts.stuck) if each and each.push.number == number]
     of = known[0] if known else await push_facts(store, line, found)
+    told = await store.studies.get(line, number, SAID)
     events = await store.events.latest(line, kind="push", subject=found.name, limit=200)
     return PushPage(
         push=push_summary(of.push, now, of.progress),
@@ -139,6 +145,8 @@ async def push(
         commits=commit_views(of.plan.commits) if of.plan else [],
         locks=[lock_view(lock, now) for lock in of.locks],
         plan=of.plan,
+        foresight=of.plan.foresight if of.plan else "",
+        history=list(told.value) if told else [],
     )
 
 
