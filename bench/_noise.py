@@ -256,6 +256,17 @@ class Step:
 
 
 @dataclass(frozen=True)
+class OnOne:
+    """A regression that only one of the canaries shows."""
+
+    part: Part
+
+    def __call__(self, scene: Scene) -> Values:
+        first = np.arange(scene.hosts) == int(np.argmax(scene.canary))
+        return np.asarray(self.part(scene) * first)
+
+
+@dataclass(frozen=True)
 class Slow:
     """Grows steadily; reaches `factor` at `seconds`."""
 

@@ -70,6 +70,7 @@ MIXED: tuple[Meter, ...] = (
     Meter("load1", "load", direction=Direction.BOTH),
 )
 ERRORS = Meter("errors", "count", 2.1)  # with bursts and hiccups 2.4 are read
+NEW = Meter("errors that are new", "count", 0.01)
 CPU = Meter("cpu", "cpu")
 LOAD = Meter("load", "load")
 REGISTRATIONS = Meter("registrations", "count", 12.0, Direction.DOWN)

@@ -7,9 +7,9 @@ from typing import Any
 
 from _study import FLEETS, TEN_BAD, reached
 
-TOLD_OF_PEERS = ("healthy", "x2", "x10", "to half", "to nothing")
+TOLD_OF_PEERS = ("healthy", "x2", "x10", "x300", "to half", "to nothing")
 Cells = Mapping[str, Mapping[str, Any]]
-SIZES = ("x1.1", "x1.5", "x2", "x10", "slow", "to half", "to a tenth", "to nothing")
+SIZES = ("x1.1", "x1.5", "x2", "x10", "x300", "slow", "to half", "to a tenth", "to nothing")
 
 
 def _table(head: Sequence[str], rows: Iterable[Sequence[str]]) -> str:

@@ -17,9 +17,9 @@ from functools import partial
 from _cells import Cell, do, done_before, parser
 from _demo_fleet import nothing_changes
 from _judged import Case, decisions, detections, false_rollbacks, gated, look
-from _noise import Part, Slow, Step
+from _noise import OnOne, Part, Slow, Step
 from _peers import PEERS
-from _pushes import CPU, ERRORS, LOAD, MIXED, QUANTILE, RATIO, REGISTRATIONS, TEN, Fleet
+from _pushes import CPU, ERRORS, LOAD, MIXED, NEW, QUANTILE, RATIO, REGISTRATIONS, TEN, Fleet, Meter
 from _tables import everything
 from _worlds import STUDY, WORLDS
 
@@ -41,12 +41,15 @@ RISES: Mapping[str, Part] = {
     "slow": Slow(),
 }
 FALLS: Mapping[str, Part] = {"to half": Step(0.5), "to a tenth": Step(0.1), "to nothing": Step(1e-9)}
+SIZES: Mapping[Meter, Mapping[str, Part]] = {REGISTRATIONS: FALLS, NEW: {"x300": Step(300.0)}}
 ONE_BAD: Mapping[str, tuple[str, Part]] = {
     "gauge x2": ("level", Step(2.0)),
     "gauge x10": ("level", Step(10.0)),
     "count x2": ("count", Step(2.0)),
     "count x10": ("count", Step(10.0)),
     "slow gauge": ("level", Slow()),
+    "gauge x10 on one canary": ("level", OnOne(Step(10.0))),
+    "count x10 on one canary": ("count", OnOne(Step(10.0))),
 }
 TWENTY = tuple(replace(meter, name=f"{meter.name}-{number}") for number in range(2) for meter in TEN)
 WIDE = {"50/5": 0.6, "500/50": 0.3}
@@ -93,12 +96,12 @@ def one(count: int) -> dict[str, Cell]:
     cells: dict[str, Cell] = {}
     for fleet in FLEETS:
         some = round(count * WIDE.get(str(fleet), 1.0))
-        for meter in (ERRORS, CPU, LOAD, RATIO, QUANTILE, REGISTRATIONS):
+        for meter in (ERRORS, CPU, LOAD, RATIO, QUANTILE, REGISTRATIONS, NEW):
             learned = meter in (CPU, LOAD, QUANTILE)
             case = Case(STUDY, fleet, (meter,), SINGLE, learned=learned)
             label = f"one: {meter.name}, {fleet}"
             cells[f"{label}, healthy"] = partial(false_rollbacks, case, some, tuple(PEERS), some // 3)
-            for size, fault in (FALLS if meter is REGISTRATIONS else RISES).items():
+            for size, fault in SIZES.get(meter, RISES).items():
                 sick = replace(case, faults={meter.name: fault})
                 cells[f"{label}, {size}"] = partial(detections, sick, some // 4, tuple(PEERS), some // 8)
     return cells
@@ -111,6 +114,8 @@ def ten(count: int) -> dict[str, Cell]:
         some = round(count * WIDE.get(str(fleet), 1.0)) // 4
         for label, (kind, fault) in ONE_BAD.items():
             names = tuple(meter.name for meter in TEN if (meter.what == "count") == (kind == "count"))
+            if fleet.canaries == 1 and isinstance(fault, OnOne):
+                continue
             case = Case(STUDY, fleet, TEN, PUSH, {"": fault}, names, learned=True)
             cells[f"ten: {label}, {fleet}"] = partial(detections, case, some, tuple(PEERS), some // 4)
     return cells
