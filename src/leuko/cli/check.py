@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Sequence
+from dataclasses import asdict
 from typing import TYPE_CHECKING, Any
 
 import click
@@ -14,6 +15,7 @@ from leuko.cli.scene import Scene, with_files
 if TYPE_CHECKING:
     from leuko.cli.inspection import Found
     from leuko.config.loading import Loaded
+    from leuko.gauges.trial import Given
 
 
 @click.command(
@@ -26,14 +28,17 @@ if TYPE_CHECKING:
     ],
 )
 @click.option(
-    "--hosts", is_flag=True, help="Also try every host, and print the sudoers lines that hooks need."
+    "--hosts",
+    is_flag=True,
+    help="Also try every host and every gauge, and print the sudoers lines that hooks need.",
 )
 @with_files
 def check(scene: Scene, hosts: bool) -> int:
     """Validate the configuration, and with --hosts try every host.
 
     Of each host it tells: is it reached and with which driver, round trip, free disk, clock, rights, missing
-    programs, login shell, and what `current` is there. Nothing is changed. No controller is needed.
+    programs, login shell, and what `current` is there. Then every gauge is read for a few seconds, and what
+    it gives is shown. Nothing is changed. No controller is needed.
     """
     from leuko.cli.failures import problem_object
     from leuko.cli.show import print_json
@@ -49,10 +54,15 @@ def check(scene: Scene, hosts: bool) -> int:
             print_json(told)
         return 0
     found, sudoers = _try(scene, loaded)
+    gauges = _try_gauges(scene, loaded)
     if scene.as_json:
-        print_json(told | {"hosts": [one.as_json() for one in found], "sudoers": sudoers})
+        tried = {"hosts": [one.as_json() for one in found], "sudoers": sudoers}
+        print_json(told | tried | {"gauges_tried": [asdict(one) for one in gauges]})
     else:
+        from leuko.cli.trying import print_gauges
+
         _print_hosts(found, sudoers)
+        print_gauges(gauges, loaded)
     return _code(found)
 
 
@@ -125,6 +135,16 @@ def _try(scene: Scene, loaded: Loaded) -> tuple[list[Found], list[str]]:
     }
     users = dict.fromkeys(one.user for one in found if one.user and one.user != "root")
     return found, [line for user in users for line in sudoers_lines(user, hooks)]
+
+
+def _try_gauges(scene: Scene, loaded: Loaded) -> Sequence[Given]:
+    import asyncio
+
+    from leuko.cli.trying import try_gauges
+
+    if loaded.configuration.gauges:
+        scene.say("reading every gauge, for up to eight seconds")
+    return asyncio.run(try_gauges(loaded, scene.config, scene.state))
 
 
 def _installation(scene: Scene) -> str:

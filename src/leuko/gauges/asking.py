@@ -103,9 +103,9 @@ class Askings:
         """One entry for each question, and one for each host that is missing in its answer."""
         found: list[Health] = []
         for one in self.asked:
-            source = one.question.source
-            found.append(Health(HOSTLESS, source, one.last_good, one.reason))
-            found += [Health(host, source, one.last_good, why) for host, why in one.missing.items()]
+            source, gauges = one.question.source, tuple(one.question.gauges)
+            found.append(Health(HOSTLESS, source, one.last_good, one.reason, gauges))
+            found += [Health(host, source, one.last_good, why, gauges) for host, why in one.missing.items()]
         return tuple(found)
 
     async def run(self) -> None:

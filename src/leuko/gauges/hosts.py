@@ -84,7 +84,13 @@ class HostReadings:
     def health(self) -> tuple[Health, ...]:
         """One entry for each host that is asked for anything."""
         return tuple(
-            Health(reader.target.name, "host", reader.last_good, self._reason(reader))
+            Health(
+                reader.target.name,
+                "host",
+                reader.last_good,
+                self._reason(reader),
+                tuple(self._names[index] for index in reader.gauges),
+            )
             for reader in self.readers
             if reader.gauges
         )

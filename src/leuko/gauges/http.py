@@ -83,7 +83,16 @@ class HttpReadings:
 
     def health(self) -> tuple[Health, ...]:
         """One entry for each address of each host."""
-        return tuple(Health(one.target.name, one.template, one.last_good, one.reason) for one in self.asked)
+        return tuple(
+            Health(
+                one.target.name,
+                one.template,
+                one.last_good,
+                one.reason,
+                tuple(self._names[index] for index in one.gauges),
+            )
+            for one in self.asked
+        )
 
     async def close(self) -> None:
         """Lets go of every connection."""

@@ -59,6 +59,8 @@ class Health:
     source: str
     last_good: datetime | None
     reason: str
+    gauges: tuple[str, ...] = ()
+    """Names of the gauges that come from it."""
 
 
 OnTick = Callable[[datetime, tuple[str, ...], Mapping[str, NDArray[np.float32]]], None]
