@@ -71,7 +71,7 @@ def wave(rng: np.random.Generator, hours: int, hosts: int, height: float, jitter
     heights = height * (1.0 + jitter * rng.normal(size=day.max() + 1))
     shape = np.sin(2 * np.pi * (t - 8.0) / 24.0) + 0.3 * np.sin(4 * np.pi * (t - 8.0) / 24.0)
     each = 1.0 + 0.1 * rng.normal(size=hosts)
-    return (heights[day] * shape)[:, None] * each
+    return np.asarray((heights[day] * shape)[:, None] * each)
 
 
 def noise(rng: np.random.Generator, hours: int, hosts: int, size: float, lasting: float) -> Floats:
@@ -111,7 +111,7 @@ def busy_days(rng: np.random.Generator, hours: int, a_day: int = 50) -> Floats:
 def uptime(moments: Floats, hours: int) -> Floats:
     """Hours since the last of these moments, at each cell."""
     t, began = times(hours), np.concatenate([[-100.0], moments])
-    return t - began[np.searchsorted(began, t, side="right") - 1]
+    return np.asarray(t - began[np.searchsorted(began, t, side="right") - 1])
 
 
 def restarted(moments: Floats, hosts: int) -> dict[str, Floats]:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import click
 
 from leuko.cli import (
+    calibrate,
     check,
     extras,
     hook,
@@ -13,12 +14,14 @@ from leuko.cli import (
     limits,
     locks,
     log,
+    mark,
     moves,
     plan,
     push,
     replay,
     server,
     status,
+    trends,
     why,
 )
 from leuko.cli.group import Commands
@@ -35,8 +38,8 @@ SECTIONS = {
         push.retry,
         push.rollback,
     ),
-    "Looking": (status.status, why.why, log.log, hosts.hosts),
-    "Judging": (limits.limits, replay.replay),
+    "Looking": (status.status, why.why, log.log, hosts.hosts, trends.trends),
+    "Judging": (mark.mark, limits.limits, replay.replay, calibrate.calibrate),
     "Locking": (locks.lock, locks.unlock, locks.locks),
     "Besides": (extras.completion, extras.schema),
 }

@@ -26,6 +26,7 @@ from leuko.web.views.operations import operations
 from leuko.web.views.push import push
 from leuko.web.views.pushes import pushes
 from leuko.web.views.status import status
+from leuko.web.views.trends import trends
 from leuko.web.views.why import why
 
 _PATH = re.compile(r"/api/v1/lines(?:/(?P<application>[^/]+)/(?P<environment>[^/]+)/(?P<rest>.+))?")
@@ -150,6 +151,9 @@ class Rows:
     async def _locks(self, asked: _Asked) -> Any:
         return await locks(asked.store, asked.line, self._clock.now(), limit=asked.limit)
 
+    async def _trends(self, asked: _Asked) -> Any:
+        return await trends(asked.store, asked.line)
+
     async def _limits(self, asked: _Asked) -> Any:
         return await limits(asked.store, asked.line)
 
@@ -194,6 +198,7 @@ _VIEWS: Mapping[str, Callable[[Rows, _Asked], Awaitable[Any]]] = MappingProxyTyp
         "builds/*/steps/*/output": Rows._output,  # noqa: SLF001
         "hosts": Rows._hosts,  # noqa: SLF001
         "locks": Rows._locks,  # noqa: SLF001
+        "trends": Rows._trends,  # noqa: SLF001
         "limits": Rows._limits,  # noqa: SLF001
         "limits/*": Rows._limit_changes,  # noqa: SLF001
         "operations": Rows._operations,  # noqa: SLF001

@@ -164,7 +164,8 @@ class Inquiry:
         values = self._own
         stretches = self._stretches(len(values))
         known = stretches[-1].begin if stretches else 0
-        rest = self._without_wave(values, 0.0, known if known >= 2 * DAY else 0)
+        known = known if known >= 2 * DAY else 0
+        rest = self._without_wave(values, float(day_slopes(values[: known or None, None])[0]), known)
         found = change(rest, stretches, self._axis)
         if found is None:
             return None
@@ -246,7 +247,7 @@ class Inquiry:
         """Less the wave, which is learned from the first `known` hours (0: from all)."""
         first = self._history.start + len(self._own) - len(values)
         slope = slope if np.isfinite(slope) else 0.0
-        pattern = wave(values[: known or len(values)], slope, first % DAY)
+        pattern = wave(values[: known or None], slope, first % DAY)
         return without_wave(values, pattern, first % DAY)
 
     @cached_property

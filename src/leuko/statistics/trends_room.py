@@ -20,11 +20,12 @@ BEYOND = 0.1
 
 
 def room(hours: Values, slope: Slope, capacity: float | None) -> Room | None:
-    """Time to exhaustion from hourly readings; None without a capacity or towards it.
+    """Time to exhaustion from hourly readings; None without a capacity or not towards it.
 
-    Likely: from the last day's middle. At the earliest: from its worst hour at the steepest slope.
+    Likely: from the last day's middle. At the earliest: from its worst hour at the steepest slope. Both as
+    the slope has carried them until now.
     """
-    last = hours[-DAY:]
+    last = hours[-DAY:] + slope.day / DAY * np.arange(min(DAY, len(hours)) - 1.0, -1.0, -1.0)
     last = last[~np.isnan(last)]
     if capacity is None or not len(last):
         return None

@@ -23,6 +23,7 @@ from leuko.web.views.operations import operations
 from leuko.web.views.push import push
 from leuko.web.views.pushes import pushes
 from leuko.web.views.status import status
+from leuko.web.views.trends import trends
 from leuko.web.views.why import why
 from leuko.web.wishes import Wish, wish, wished
 
@@ -130,6 +131,12 @@ async def get_locks(request: Asked, site: Site, application: str, environment: s
     may_read(request)
     line = await site.line(application, environment)
     return answer(await locks(site.store, line, site.clock.now(), limit=_page(request, 50)[0]))
+
+
+@get(L + "/trends")
+async def get_trends(request: Asked, site: Site, application: str, environment: str) -> Response[bytes]:
+    may_read(request)
+    return answer(await trends(site.store, await site.line(application, environment)))
 
 
 @get(L + "/limits")
@@ -263,6 +270,7 @@ ROUTES = (
     get_hosts,
     get_locks,
     get_limits,
+    get_trends,
     get_limit_changes,
     get_operations,
     get_events,

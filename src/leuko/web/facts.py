@@ -13,10 +13,12 @@ from leuko.domain.lock import Lock, LockKind, Severity
 from leuko.domain.plan import Plan
 from leuko.domain.push import Push
 from leuko.domain.rollout import HostProgress
+from leuko.domain.tally import Tally
 from leuko.store.changes import Landed
 from leuko.store.findings import Judgement
 from leuko.store.hosts import KnownHost
 from leuko.store.leases import Lease
+from leuko.store.trends import Warned
 
 
 @dataclass(frozen=True, slots=True)
@@ -88,6 +90,10 @@ class Facts:
     waits: Mapping[str, Wait] = field(default_factory=lambda: MappingProxyType({}), hash=False)
     troubles: tuple[SourceTrouble, ...] = ()
     hosts: tuple[KnownHost, ...] = ()
+    tally: Tally | None = None
+    """True and false rollbacks; None where nothing was served yet."""
+    trends: tuple[Warned, ...] = ()
+    """Warnings of slow failures that are open."""
     event: int = 0
 
     @property

@@ -4,10 +4,15 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from datetime import datetime
+from typing import Any
 
+import msgspec
+
+from leuko.config.quantities import portion
 from leuko.domain.build import Build, BuildState
 from leuko.domain.line import Line
 from leuko.domain.push import Push
+from leuko.domain.tally import Tally
 from leuko.store.changes import Landed
 from leuko.store.events import Event
 from leuko.store.store import Store
@@ -42,8 +47,24 @@ async def gather(store: Store, line: Line, now: datetime, outputs: Outputs | Non
         waits=await _waits(store, line),
         troubles=_troubles(await store.events.latest(line, kind="source", limit=200)),
         hosts=tuple(await store.hosts.all(line)),
+        tally=await _tally(store, line),
+        trends=tuple(await store.trends.open(line)),
         event=event,
     )
+
+
+class _Served(msgspec.Struct):
+    """What of the served configuration matters here."""
+
+    push: dict[str, Any] = {}
+
+
+async def _tally(store: Store, line: Line) -> Tally | None:
+    text = await store.lines.served(line)
+    if not text:
+        return None
+    promised = msgspec.json.decode(text, type=_Served).push.get("false_rollbacks", "0.5%")
+    return await store.tallies.count(line, portion(str(promised)))
 
 
 async def push_facts(store: Store, line: Line, push: Push) -> PushFacts:

@@ -24,6 +24,7 @@ from leuko.web.views.limits import limits, trial
 from leuko.web.views.operations import operations
 from leuko.web.views.push import push
 from leuko.web.views.status import status, status_of
+from leuko.web.views.trends import trends
 from leuko.web.why_push import ENDS
 from leuko.web.wishes import Reply, wished
 
@@ -153,6 +154,18 @@ async def get_hosts_page(request: Asked, site: Site, application: str, environme
     )
 
 
+@get("/{application:str}/{environment:str}/trends")
+async def get_trends_page(request: Asked, site: Site, application: str, environment: str) -> Response[Any]:
+    may_read(request)
+    line = await site.line(application, environment)
+
+    async def render() -> str:
+        view = await trends(site.store, line)
+        return site.pages.render("trends.html", **_of_line(request, site, line, view.event), view=view)
+
+    return await _fresh(request, site, line, render)
+
+
 @get("/{application:str}/{environment:str}/limits")
 async def get_limits_page(request: Asked, site: Site, application: str, environment: str) -> Response[Any]:
     may_read(request)
@@ -250,4 +263,5 @@ ROUTES = (
     get_operations_page,
     get_hosts_page,
     get_limits_page,
+    get_trends_page,
 )

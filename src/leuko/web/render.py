@@ -14,7 +14,9 @@ from typing import Any
 from jinja2 import Environment, PackageLoader, StrictUndefined
 from markupsafe import Markup, escape
 
+from leuko.statistics.trends_sentences import amount
 from leuko.web import words
+from leuko.web.sparks import spark
 
 _CODE = re.compile(r"`([^`\n]{1,200})`")
 _SLUG = re.compile(r"[^A-Za-z0-9_-]+")
@@ -113,6 +115,8 @@ def environment() -> Environment:
         "names": words.names,
         "signed": signed,
         "percent": percent,
+        "amount": amount,
+        "spark": spark,
         "capitalize_first": capitalize_first,
         "slug": lambda text: _SLUG.sub("-", text),
     }

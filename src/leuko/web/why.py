@@ -11,6 +11,9 @@ from leuko.store.changes import ChangeState, Landed
 from leuko.web.facts import BuildFacts, Facts, PushFacts
 from leuko.web.words import count, cut, names, short, span, stopped, when
 
+TRENDS = 3
+"""Slow failures that are told in full."""
+
 
 def why_now(facts: Facts) -> tuple[str, ...]:
     """Everything that moves, and everything that keeps something from moving."""
@@ -24,6 +27,8 @@ def why_now(facts: Facts) -> tuple[str, ...]:
         *_first(facts),
         *_hosts(facts),
         *_sources(facts),
+        *_detector(facts),
+        *_trends(facts),
     ]
     return tuple(found) or (_calm(facts),)
 
@@ -61,6 +66,13 @@ def carrier(facts: Facts, landed: Landed) -> Push | None:
 # -- parts ----------------------------------------------------------------------------------------------
 
 
+def _detector(facts: Facts) -> list[str]:
+    """The verdict about itself."""
+    alarms = facts.tally.alarms if facts.tally else ()
+    way = "`push.observe: true` judges without acting while you look into it"
+    return [f"The verdict is wrong too often: {alarm}; {way}." for alarm in alarms]
+
+
 def _serving(facts: Facts) -> list[str]:
     if facts.serving:
         return []
@@ -74,6 +86,15 @@ def _serving(facts: Facts) -> list[str]:
             "until one does. Start it with `leuko serve`; it goes on where it stopped."
         )
     ]
+
+
+def _trends(facts: Facts) -> list[str]:
+    """Slow failures: those with the least time left lead."""
+    opened = sorted(facts.trends, key=lambda each: each.trend.room.hours if each.trend.room else 1e9)
+    found = [f"Slowly going wrong: {stopped(each.trend.sentence)}" for each in opened[:TRENDS]]
+    if len(opened) > TRENDS:
+        found.append(f"{len(opened) - TRENDS} more slow failures: `leuko trends`.")
+    return found
 
 
 def _stuck(facts: PushFacts) -> list[str]:

@@ -9,6 +9,7 @@ import msgspec
 from leuko.domain.line import Line
 from leuko.domain.lock import LockKind
 from leuko.domain.push import Push
+from leuko.domain.tally import Tally
 from leuko.store.store import Store
 from leuko.web.facts import Facts
 from leuko.web.gathering import gather
@@ -18,6 +19,7 @@ from leuko.web.views.hosts import FleetView, fleet
 from leuko.web.views.locks import LockView, lock_view
 from leuko.web.views.push import VerdictView, verdict_view
 from leuko.web.views.pushes import PushSummary, push_summary
+from leuko.web.views.trends import TrendView, trend_view
 from leuko.web.why import why_now
 
 
@@ -63,6 +65,18 @@ class Trouble(msgspec.Struct, frozen=True):
     hosts: list[str]
 
 
+class TallyView(msgspec.Struct, frozen=True):
+    """How often the verdict was wrong, as far as people said, beside what it promises."""
+
+    promised: float
+    healthy: int
+    stopped: int
+    marked: int
+    false: int
+    sentence: str
+    alarms: list[str]
+
+
 class Status(msgspec.Struct, frozen=True):
     """Everything that the first page shows. `event` is the newest event that it knows of."""
 
@@ -83,6 +97,8 @@ class Status(msgspec.Struct, frozen=True):
     builds: list[RunningBuild]
     fleet: FleetView
     sources: list[Trouble]
+    tally: TallyView | None
+    trends: list[TrendView]
     why: list[str]
 
 
@@ -113,7 +129,23 @@ def status_of(facts: Facts) -> Status:
         builds=_builds(facts),
         fleet=fleet(facts.hosts),
         sources=[Trouble(t.source, t.why, t.since, list(t.hosts)) for t in facts.troubles],
+        trends=[trend_view(each) for each in facts.trends],
+        tally=_tally(facts.tally),
         why=list(why_now(facts)),
+    )
+
+
+def _tally(tally: Tally | None) -> TallyView | None:
+    if tally is None:
+        return None
+    return TallyView(
+        tally.promised,
+        tally.healthy,
+        tally.stopped,
+        tally.marked,
+        tally.false,
+        tally.sentence,
+        list(tally.alarms),
     )
 
 
