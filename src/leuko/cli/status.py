@@ -81,6 +81,8 @@ def _page(found: Mapping[str, Any]) -> Iterator[str]:
     fleet = found["fleet"]
     away = f", {fleet['unreachable']} unreachable" if fleet["unreachable"] else ""
     yield f"  hosts        {fleet['reachable']} of {fleet['total']} reachable{away}"
+    if found["tally"] and found["tally"]["healthy"] + found["tally"]["stopped"]:
+        yield f"  verdict      {found['tally']['sentence']}"
     yield ""
     for sentence in found["why"]:
         yield plain(stopped(sentence))

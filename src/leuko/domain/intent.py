@@ -32,6 +32,8 @@ class IntentKind(StrEnum):
     REPLAY = "replay"
     CALIBRATE = "calibrate"
     OBSERVE = "observe"
+    MARK = "mark"
+    DRILL = "drill"
 
     @property
     def about_a_push(self) -> bool:

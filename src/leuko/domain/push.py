@@ -57,6 +57,7 @@ class Origin(StrEnum):
     HOTFIX = "hotfix"
     RETRY = "retry"
     ROLLBACK = "rollback"
+    DRILL = "drill"
 
 
 class Cause(StrEnum):

@@ -10,6 +10,7 @@ import structlog
 from leuko.domain.change import Change
 from leuko.notify.port import Message, Notifier, Tone, send_all
 from leuko.runtime.ground import Ground
+from leuko.runtime.marking import DETECTOR
 from leuko.store.events import Event
 
 log = structlog.get_logger(__name__)
@@ -55,6 +56,14 @@ class Messenger:
             what = "slow failure" if data["to"] == "found" else "slow failure gets worse"
             title = f"{what}: {data.get('gauge')} at {data.get('subject')}"
             return self._message("trend", Tone.WARNING, title, str(data.get("reason")), "trends")
+        if event.kind == DETECTOR:
+            tone, state = (
+                (Tone.SUCCESS, "keeps its promise again")
+                if data.get("ok")
+                else (Tone.FAILURE, "is wrong too often")
+            )
+            body = str(data.get("reason") or data.get("tally"))
+            return self._message("detector", tone, f"the verdict {state}", body)
         if event.kind != "push" or data.get("to") not in TOLD or "from" not in data:
             return None
         kind, tone = TOLD[str(data["to"])]

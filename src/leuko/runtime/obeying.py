@@ -31,6 +31,7 @@ from leuko.runtime.going_back import GoingBack
 from leuko.runtime.ground import Ground
 from leuko.runtime.limiting import set_limit
 from leuko.runtime.locking import release_lock, take_lock
+from leuko.runtime.marking import mark
 from leuko.runtime.planning import Planner
 from leuko.runtime.queue import Queue
 from leuko.runtime.saving import background, save
@@ -171,6 +172,7 @@ class Obeying:
             IntentKind.VERIFY: self._verify,
             IntentKind.POKE: self._poke,
             IntentKind.LIMIT: partial(set_limit, self.ground),
+            IntentKind.MARK: partial(mark, self.ground),
             **dict.fromkeys(STUDIES, partial(self._studies, self.ground.line)),
         }
         return await ways[intent.kind](intent)

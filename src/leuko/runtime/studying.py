@@ -19,13 +19,14 @@ from leuko.config.quantities import portion
 from leuko.domain.push import Origin, Push, State
 from leuko.runtime.foresight import Foresight
 from leuko.runtime.ground import Ground
+from leuko.runtime.marking import look
 from leuko.runtime.planning import stored_plan
 from leuko.runtime.questions import judged_by, of_push, portable
 from leuko.statistics.placebo import Placebo, placebo
 from leuko.statistics.placebo_sentences import said
 from leuko.statistics.question import Question
 from leuko.statistics.transient import Curve, curves
-from leuko.store.studies import PLACEBO, SAID, SWITCH
+from leuko.store.studies import PEAK, PLACEBO, SAID, SWITCH
 
 PRETEND = 120
 READINGS = 5_000_000
@@ -105,7 +106,15 @@ class Studying:
             until = datetime.fromtimestamp(last.verdict.until, UTC)
             question = await of_push(store, line, push, rows, configuration, until, at=last.at)
             found = await asyncio.to_thread(curves, question) if question is not None else {}
+        await self._keep(push, PEAK, await self._peak(push))
         await self._keep(push, SWITCH, found)
+        await look(self.ground)
+
+    async def _peak(self, push: Push) -> float:
+        """The most evidence against it, as far as its verdicts are kept: good pushes rarely reach much."""
+        store, line = self.ground.store, self.ground.line
+        kept = [await store.findings.history(line, push.number, phase) for phase in range(push.rules.phases)]
+        return max((one.verdict.evidence for verdicts in kept for one in verdicts), default=0.0)
 
     async def _due(self, push: Push, kind: str) -> bool:
         return await self.ground.store.studies.get(self.ground.line, push.number, kind) is None

@@ -39,6 +39,7 @@ from leuko.store.readings import Readings
 from leuko.store.releases import Releases
 from leuko.store.shelf import FileShelf, Shelf
 from leuko.store.studies import Studies
+from leuko.store.tallies import Tallies
 from leuko.store.transaction import Transaction
 from leuko.store.trends import Trends
 
@@ -74,6 +75,7 @@ class Store:
         self.studies = Studies(database)
         self.marks = Marks(database)
         self.drills = Drills(database)
+        self.tallies = Tallies(database)
         self.trends = Trends(database)
         self.readings = readings
 

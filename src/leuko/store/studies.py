@@ -15,8 +15,8 @@ from leuko.store.records import from_json, to_json
 from leuko.store.transaction import Transaction
 
 T = TypeVar("T")
-PLACEBO, SAID, SWITCH = "placebo", "said", "switch"
-"""Pretend pushes, what they mean in sentences, and the curves of a good push's switch."""
+PLACEBO, SAID, SWITCH, PEAK = "placebo", "said", "switch", "peak"
+"""Pretend pushes, what they mean in sentences, the curves of a good push's switch, and its most evidence."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -94,6 +94,9 @@ def wanted_of(form: dict[str, str]) -> Wish:
             return Wish(IntentKind.LOCK, arguments={"kind": kind, "severity": "hard"}, why=why)
         case "unlock":
             return Wish(IntentKind.UNLOCK, arguments={"lock": rest}, why=why)
+        case "mark":
+            arguments = {"push": about.push or 0, "correct": rest == "true"}
+            return Wish(IntentKind.MARK, arguments=arguments, why=why)
         case "set-limit" | "clear-limit" | "try-limit":
             return limit_wish(word, form)
         case _:

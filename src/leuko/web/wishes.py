@@ -49,6 +49,8 @@ ARGUMENTS: Mapping[IntentKind, Mapping[str, type]] = {
     IntentKind.UNLOCK: {"lock": str, "forget": bool},
     IntentKind.ADOPT: {"host": str, "component": str},
     IntentKind.VERIFY: {"revision": str},
+    IntentKind.MARK: {"push": int, "correct": bool},
+    IntentKind.DRILL: {"fault": str, "host": str, "gauge": str, "with_customers": bool},
     IntentKind.LIMIT: {
         "gauge": str,
         "above": float,
@@ -85,6 +87,7 @@ ARGUMENTS: Mapping[IntentKind, Mapping[str, type]] = {
 _CHOICES = {
     (IntentKind.LOCK, "kind"): ("push", "commit"),
     (IntentKind.LOCK, "severity"): ("hard", "warn"),
+    (IntentKind.DRILL, "fault"): ("errors", "silence"),
     (IntentKind.LIMIT, "scope"): ("host", "aggregate"),
     (IntentKind.TRY, "scope"): ("host", "aggregate"),
 }
@@ -94,6 +97,7 @@ _REQUIRED = {
     IntentKind.UNLOCK: ("lock",),
     IntentKind.VERIFY: ("revision",),
     IntentKind.LIMIT: ("gauge",),
+    IntentKind.MARK: ("push",),
     IntentKind.REPLAY: ("push",),
 }
 _REASONED = {

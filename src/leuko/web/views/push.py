@@ -9,7 +9,7 @@ import msgspec
 from leuko.domain.fleet import HOLD_BACK
 from leuko.domain.line import Line
 from leuko.domain.plan import Plan
-from leuko.domain.push import Push, State
+from leuko.domain.push import Cause, Push, State
 from leuko.domain.rollout import HostProgress
 from leuko.domain.verdict import Finding
 from leuko.store.events import Event
@@ -91,6 +91,15 @@ class Moment(msgspec.Struct, frozen=True):
     why: str
 
 
+class MarkView(msgspec.Struct, frozen=True):
+    """`correct`: the verdict was right to stop the push."""
+
+    correct: bool
+    by: str
+    why: str
+    at: datetime
+
+
 class PushPage(msgspec.Struct, frozen=True):
     """Everything about one push. `plan` is as it was frozen when the push was made."""
 
@@ -105,6 +114,10 @@ class PushPage(msgspec.Struct, frozen=True):
     plan: Plan | None
     foresight: str
     """What its canaries' watch was able to show, in a sentence; empty where nothing was known."""
+    mark: MarkView | None
+    """What a person said of its stop."""
+    markable: bool
+    """The verdict stopped it, or would have."""
     history: list[str]
     """What pretend pushes on the history before it taught."""
 
@@ -133,6 +146,7 @@ async def push(
     facts = await gather(store, line, now, outputs)
     known = [each for each in (facts.active, *facts.stuck) if each and each.push.number == number]
     of = known[0] if known else await push_facts(store, line, found)
+    said = await store.marks.get(line, number)
     told = await store.studies.get(line, number, SAID)
     events = await store.events.latest(line, kind="push", subject=found.name, limit=200)
     return PushPage(
@@ -146,6 +160,8 @@ async def push(
         locks=[lock_view(lock, now) for lock in of.locks],
         plan=of.plan,
         foresight=of.plan.foresight if of.plan else "",
+        mark=MarkView(said.correct, said.by, said.why, said.at) if said else None,
+        markable=_markable(found),
         history=list(told.value) if told else [],
     )
 
@@ -172,6 +188,11 @@ def timeline(push: Push, events: list[Event], now: datetime) -> list[Moment]:
         Moment(state, phase, at, (end - at).total_seconds() if end else None, by, why)
         for (state, phase, at, by, why), end in zip(marks, ends, strict=True)
     ]
+
+
+def _markable(push: Push) -> bool:
+    stopped = push.stop is not None and push.stop.cause is Cause.VERDICT
+    return push.state.ended and (stopped or bool(push.spared))
 
 
 def _why(event: Event) -> str:
