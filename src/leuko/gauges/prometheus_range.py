@@ -23,7 +23,8 @@ PIECE = 400_000
 """Values asked for in one request: about 10 MB of answer."""
 MOST_POINTS = 10_000
 """A Prometheus refuses more than 11,000 for one series."""
-IN_THREAD = 256_000
+USUAL = (1.0, 2.0, 5.0, 10.0, 15.0, 20.0, 30.0, 60.0, 120.0, 300.0)
+"""Seconds between scrapes, as people set them."""
 CODE = "G030"
 T = TypeVar("T")
 
@@ -111,8 +112,8 @@ class PrometheusHistory:
         for sample in _decoded(data.result, list[dict[str, object]]) if data.type == "vector" else []:
             value = sample.get("value")
             count = _number(str(value[1])) if isinstance(value, list) and len(value) == 2 else math.nan
-            if count >= 2:
-                return 600.0 / count
+            if count >= 2:  # it may have begun, or ended, within these ten minutes
+                return max((one for one in USUAL if one <= 600.0 / count), default=USUAL[0])
         return None
 
     async def _texts(self, path: str) -> frozenset[str]:
