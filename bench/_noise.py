@@ -39,6 +39,11 @@ class Scene:
         """History and watch."""
         return int(self.times.size)
 
+    @property
+    def first_switched(self) -> int:
+        """The first tick in which some host runs what is new."""
+        return int(np.argmax((self.since > 0).any(axis=1)))
+
     def starts(self, every: float, shape: tuple[int, ...]) -> Mask:
         """Where something begins that comes once in `every` seconds on average, at any time."""
         return np.asarray(self.rng.random(shape) < self.tick / every, dtype=np.bool_)
@@ -148,7 +153,8 @@ class Cron:
 
     def __call__(self, scene: Scene) -> Values:
         phase = scene.rng.uniform(0, self.every, (scene.gauges, 1, 1 if self.together else scene.hosts))
-        inside = np.mod(scene.times[None, :, None] + phase, self.every) < self.seconds
+        turns = (scene.times[None, :, None] + phase) / self.every
+        inside = turns - np.floor(turns) < self.seconds / self.every
         return np.asarray(np.log(self.factor) * inside)
 
 
@@ -188,8 +194,12 @@ class Restart:
 
     def __call__(self, scene: Scene) -> Values:
         size = np.exp(self.sd * scene.rng.standard_normal((scene.gauges, 1, scene.hosts)))
-        after = np.maximum(scene.since - scene.tick / 2, 0.0)
-        return np.log1p(self.gain * size * np.exp(-after / self.seconds)) * (scene.since > 0)
+        moved = np.zeros((scene.gauges, scene.ticks, scene.hosts))
+        first = scene.first_switched
+        since = scene.since[first:]
+        left = np.exp(-np.maximum(since - scene.tick / 2, 0.0) / self.seconds) * (since > 0)
+        moved[:, first:] = np.log1p(self.gain * size * left)
+        return moved
 
 
 @dataclass(frozen=True)
@@ -200,7 +210,9 @@ class Lasting:
 
     def __call__(self, scene: Scene) -> Values:
         size = self.sd * scene.rng.standard_normal((scene.gauges, 1, scene.hosts))
-        return size * (scene.since > 0)
+        moved = np.zeros((scene.gauges, scene.ticks, scene.hosts))
+        moved[:, scene.first_switched :] = size * (scene.since[scene.first_switched :] > 0)
+        return moved
 
 
 @dataclass(frozen=True)

@@ -12,11 +12,17 @@ from scipy.special import ndtri
 
 
 def counted(rate: Values, phi: float, rng: np.random.Generator) -> Values:
-    """Events of a tick with mean `rate`; their variance is `phi` times that (negative binomial)."""
-    if phi > 1:
-        shape = rate / (phi - 1)
-        rate = np.where(rate > 0, rng.standard_gamma(np.maximum(shape, 1e-9)) * (phi - 1), 0.0)
-    return rng.poisson(rate).astype(np.float64)
+    """Events of a tick with mean `rate`; their variance is `phi` times that.
+
+    A negative binomial: clumps come as Poisson has it, and their sizes are logarithmic.
+    """
+    if phi <= 1:
+        return rng.poisson(rate).astype(np.float64)
+    clumps = rng.poisson(rate * (np.log(phi) / (phi - 1))).ravel()
+    sizes = rng.logseries(1 - 1 / phi, int(clumps.sum()))
+    so_far = np.concatenate([[0], np.cumsum(sizes)])
+    ends = np.cumsum(clumps)
+    return np.asarray(so_far[ends] - so_far[ends - clumps], dtype=np.float64).reshape(rate.shape)
 
 
 def load_average(queue: Values, tick: float) -> Values:

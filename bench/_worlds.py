@@ -58,7 +58,7 @@ class World:
     """Drawn once: it moves every gauge of a host alike."""
     switched_counts: tuple[Part, ...] = (Restart(0.5), Lasting())
     switched_levels: tuple[Part, ...] = (Restart(0.3), Lasting())
-    phi: float = 1.4
+    phi: float = 1.5
     busy: float = 1.0
     """Factor on all rates of events."""
     burst: float = 10.0

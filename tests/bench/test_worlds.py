@@ -100,7 +100,7 @@ def test_the_studys_errors_are_as_rough_as_the_study_says():
         found.append(
             [dispersion(capped, 1), dispersion(capped, 12), dispersion(events, 1), dispersion(events, 12)]
         )
-    assert np.mean(found, axis=0) == pytest.approx([1.4, 1.6, 1.8, 2.2], rel=0.12)
+    assert np.mean(found, axis=0) == pytest.approx([1.4, 1.6, 1.8, 2.2], rel=0.1)
 
 
 def dispersion(events, length):
