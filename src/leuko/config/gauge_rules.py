@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import re
+from contextlib import suppress
 
 from leuko.config.fleet_rules import known_roles, pushed_roles
 from leuko.config.model import Configuration, Gauge, GaugeLimit
 from leuko.config.notes import Notes, Path
 from leuko.config.quantities import ticks
+from leuko.config.ranges import unfold
 from leuko.config.source_rules import check_asked, check_placeholders
 from leuko.config.sources import SOURCES, HttpSource, LogSource
 
@@ -81,6 +83,8 @@ def _check_log(gauge: Gauge, log: LogSource, path: Path, notes: Notes) -> None:
     if gauge.kind != "level" and log.value:
         rule = f"is for levels, and this gauge is a {gauge.kind}"
         notes.say((*path, "value"), "C021", rule, "Take it out, or write `kind: level`.")
+    if gauge.kind == "level" and log.templates:
+        notes.say((*path, "templates"), "C021", "is for counts and ratios of lines, and this is a level")
     if gauge.kind != "ratio" and log.of:
         rule = f"is for ratios, and this gauge is a {gauge.kind}"
         notes.say((*path, "of"), "C021", rule, "Take it out, or write `kind: ratio`.")
@@ -147,6 +151,8 @@ def _check_limit(
     if gauge.kind != "level" and limit.below is not None and limit.below <= 0:
         rule = f"bounds nothing: a {gauge.kind} is never below {limit.below:g}"
         notes.say((*path, "below"), "C024", rule)
+    if limit.host:
+        _check_limited_host(configuration, limit, path, notes)
     if not limit.role:
         return
     if limit.role not in known_roles(configuration):
@@ -154,6 +160,19 @@ def _check_limit(
     elif gauge.roles and limit.role not in gauge.roles:
         rule = f'the gauge is not read on hosts of the role "{limit.role}"'
         notes.say((*path, "role"), "C030", rule, "Add the role to the gauge, or take it out here.")
+
+
+def _check_limited_host(configuration: Configuration, limit: GaugeLimit, path: Path, notes: Notes) -> None:
+    if limit.role or limit.scope == "aggregate":
+        rule = "names one host: a role, or an aggregate, beside it says something else"
+        notes.say((*path, "host"), "C030", rule, "Take out `role` and `scope`.")
+    names: set[str] = set()
+    for role in configuration.fleet.roles.values():
+        for entry in role.hosts:
+            with suppress(ValueError):  # the fleet's own rules tell
+                names |= set(unfold(entry.name))
+    if configuration.fleet.inventory is None and limit.host not in names:
+        notes.say((*path, "host"), "C030", f'no host of the fleet is called "{limit.host}"')
 
 
 def _shows(gauge: Gauge, role: str) -> bool:

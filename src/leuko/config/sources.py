@@ -38,6 +38,11 @@ class LogSource(Section):
         "",
         description="For a level: an expression with one group; its mean over a tick's lines is the reading.",
     )
+    templates: bool = Field(
+        False,
+        description="For a count or ratio of errors: matching lines are reduced to templates, and lines of "
+        "kinds never seen before are a count of their own, `<gauge>.unseen`.",
+    )
 
 
 class HttpSource(Section):

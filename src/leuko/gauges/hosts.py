@@ -14,8 +14,9 @@ import numpy as np
 from leuko.clock import Clock
 from leuko.config.model import Gauge
 from leuko.domain.errors import LeukoError
+from leuko.gauges.kinds import UNSEEN, Kinds
 from leuko.gauges.layout import LONGEST_SPAN, grace, hash_of, layout
-from leuko.gauges.reader import REASONS, EndOfTick, Reading, asked_of_host, parse, reader_argv
+from leuko.gauges.reader import LINES, REASONS, EndOfTick, Reading, Told, asked_of_host, parse, reader_argv
 from leuko.gauges.slots import Array, Slots
 from leuko.gauges.source import Health, Start, Target
 
@@ -42,6 +43,8 @@ class Reader:
     last_good: datetime | None = None
     reason: str = "not started yet"
     flags: dict[int, str] = field(default_factory=dict)
+    told: dict[int, list[str]] = field(default_factory=dict)
+    """Lines that came in this tick, by gauge."""
     lag: float = 0.0
     garbage: int = 0
     failures: int = 0
@@ -66,7 +69,10 @@ class HostReadings:
         self._clock = clock
         self._start = start
         series, self._value, self._below = layout(self._names, self._gauges)
-        self.slots = Slots(series, columns or len(targets))
+        unseen = [i for i, gauge in enumerate(self._gauges) if gauge.log is not None and gauge.log.templates]
+        self._unseen = {i: len(series) + place for place, i in enumerate(unseen)}
+        self.kinds = {self._names[i]: Kinds() for i in unseen}
+        self.slots = Slots((*series, *(self._names[i] + UNSEEN for i in unseen)), columns or len(targets))
         self.readers = tuple(self._reader(target, column) for column, target in enumerate(targets))
         self._starting = asyncio.Semaphore(STARTING)
 
@@ -163,6 +169,8 @@ class HostReadings:
             reader.garbage += 1
         elif isinstance(said, Reading):
             self._note(reader, said)
+        elif isinstance(said, Told):
+            self._hear(reader, said)
         else:
             self._commit(reader, said, at)
 
@@ -179,13 +187,33 @@ class HostReadings:
         else:
             reader.flags.pop(gauge, None)
 
+    def _hear(self, reader: Reader, said: Told) -> None:
+        if not 0 <= said.gauge < len(reader.gauges) or reader.gauges[said.gauge] not in self._unseen:
+            reader.garbage += 1
+            return
+        lines = reader.told.setdefault(reader.gauges[said.gauge], [])
+        if len(lines) < LINES:
+            lines.append(said.text)
+
+    def _count_unseen(self, reader: Reader, values: Array, tick: int) -> None:
+        told, reader.told = reader.told, {}
+        at = datetime.fromtimestamp(tick * self._tick, UTC)
+        for gauge, place in self._unseen.items():
+            if gauge in reader.gauges and not math.isnan(values[self._value[gauge]]):
+                kinds = self.kinds[self._names[gauge]]
+                values[place] = kinds.take(reader.target.name, told.get(gauge, ()), tick, at)
+
     def _commit(self, reader: Reader, end: EndOfTick, at: datetime) -> None:
         values, reader.values = reader.values, np.full_like(reader.values, np.nan)
         tick = self._number(reader, end.index, at.timestamp())
+        self._count_unseen(reader, values, tick)
         if end.span > 1:
             for gauge in reader.gauges:
+                spread = end.span if end.span <= LONGEST_SPAN else math.nan
                 if self._gauges[gauge].kind == "count":
-                    values[self._value[gauge]] /= end.span if end.span <= LONGEST_SPAN else math.nan
+                    values[self._value[gauge]] /= spread
+                if gauge in self._unseen:
+                    values[self._unseen[gauge]] /= spread
         reader.reason = ""
         reader.failures = 0
         if self.slots.put(tick, reader.column, values):

@@ -35,6 +35,12 @@ def script() -> str:
     return files("leuko.gauges").joinpath("reader.sh").read_text(encoding="utf-8")
 
 
+LINES = 20
+"""Matching lines of one log that a host sends along in one tick, at most."""
+WIDTH = 300
+"""Bytes of one of them."""
+
+
 def asked_of_host(gauge: Gauge) -> bool:
     """True where the host program gives the gauge."""
     return gauge.host is not None or gauge.log is not None
@@ -51,7 +57,9 @@ def reader_argv(
         for file, (program, places) in passes(gauges).items()
         for word in ("pass", file, program, " ".join(map(str, places)))
     )
-    return words + asked + at_once
+    told = " ".join(str(place) for place, gauge in enumerate(gauges) if gauge.log and gauge.log.templates)
+    lines = ("lines", told, str(LINES), str(WIDTH)) if told else ()
+    return words + asked + at_once + lines
 
 
 def _hundredths(seconds: float) -> str:
@@ -77,6 +85,14 @@ class Reading:
 
 
 @dataclass(frozen=True, slots=True)
+class Told:
+    """A line of the log of one gauge, cut."""
+
+    gauge: int
+    text: str
+
+
+@dataclass(frozen=True, slots=True)
 class EndOfTick:
     """Everything of this tick was said. `span` ticks have passed since the one before."""
 
@@ -84,10 +100,12 @@ class EndOfTick:
     span: int
 
 
-def parse(line: bytes) -> Reading | EndOfTick | None:
+def parse(line: bytes) -> Reading | Told | EndOfTick | None:
     """A line of the reader; None for anything else."""
     words = line.split()
     try:
+        if len(words) > 3 and words[0] == b"L":
+            return Told(int(words[2]), line.split(maxsplit=3)[3][:WIDTH].decode("utf-8", "replace"))
         if len(words) == 6 and words[0] == b"R":
             return Reading(int(words[2]), _number(words[3]), _number(words[4]), _flag(words[5]))
         if len(words) == 3 and words[0] == b"E":

@@ -6,10 +6,12 @@
 # A GAUGE is four words:  host FIGURE PIDFILE -  |  count FILE MATCH -  |  ratio FILE MATCH OF
 #                         level FILE MATCH VALUE          (- or an empty word where there is nothing)
 # After them, also of four words:  pass FILE PROGRAM GAUGES   an awk program that answers for these gauges of the
-# file at once. What no program answers for, and all where awk does not take it, grep and sed are asked.
+# file at once. What no program answers for, and all where awk does not take it, grep and sed are asked. And
+#   lines GAUGES MOST WIDTH   the first MOST matching lines of these gauges are sent along, WIDTH bytes of each.
 #
 # It prints, for each tick:
 #   R <index> <gauge> <value> <denominator> <flag>     one line a gauge; `-` is none, a value of `-` is absence
+#   L <index> <gauge> <line>                           a line of its log
 #   E <index> <span>                                   end of tick; span: ticks since the sample before
 # The index counts ticks of this reader's own monotonic clock; ticks that it missed leave a hole in it.
 # It ends by itself when nobody reads its output.
@@ -79,8 +81,14 @@ take_program() {
     esac
 }
 
-gauges=0 files=0 trees=0
+gauges=0 files=0 trees=0 most=0 width=0
 while [ $# -ge 4 ]; do
+    if [ "$1" = lines ]; then
+        for i in $2; do eval "told$((i + 1))=1"; done
+        most=$3 width=$4
+        shift 4
+        continue
+    fi
     if [ "$1" = pass ]; then
         take_program "$2" "$3" "$4"
         shift 4
@@ -88,7 +96,7 @@ while [ $# -ge 4 ]; do
     fi
     gauges=$((gauges + 1))
     i=$gauges
-    eval "kind$i=\$1 match$i=\$3 more$i=\$4 bad$i= quick$i=0"
+    eval "kind$i=\$1 match$i=\$3 more$i=\$4 bad$i= quick$i=0 told$i=0"
     case $1 in
         host)
             eval "match$i=\$2"
@@ -290,6 +298,15 @@ log_gauge() {
     [ -n "$value" ] || value=-
 }
 
+# The first lines that match, as text: nothing in them may look like a line of ours, or speak to a terminal.
+tell_lines() {
+    case $value in '' | - | 0) return ;; esac
+    said=$(chunk | grep $text -E -e "$match" | head -n "$most" | cut -b "1-$width" |
+        tr '\000-\010\013-\037\177' ' ' | sed "s/^/L $index $((i - 1)) /")
+    [ -z "$said" ] || out="${out}${said}
+"
+}
+
 # --- figures of the machine ---------------------------------------------------------------------------
 
 machine() {
@@ -465,7 +482,7 @@ emit() {
     i=1
     file_flag=${flag:--}
     while [ "$i" -le "$gauges" ]; do
-        eval "kind=\$kind$i source=\$from$i match=\$match$i more=\$more$i bad=\$bad$i quick=\$quick$i"
+        eval "kind=\$kind$i source=\$from$i match=\$match$i more=\$more$i bad=\$bad$i quick=\$quick$i told=\$told$i"
         case $1$kind in
             loghost | hostcount | hostratio | hostlevel) source=none ;;
         esac
@@ -484,6 +501,7 @@ emit() {
             fi
             out="${out}R $index $((i - 1)) $value $denominator $flag
 "
+            [ "$told" -eq 0 ] || [ "$1" != log ] || [ "$state" != ok ] || [ -n "$bad" ] || tell_lines
         fi
         i=$((i + 1))
     done

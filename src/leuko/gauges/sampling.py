@@ -17,6 +17,7 @@ from leuko.gauges.asking import Askings
 from leuko.gauges.fetching import Fetcher
 from leuko.gauges.hosts import HostReadings
 from leuko.gauges.http import HttpReadings
+from leuko.gauges.kinds import Kinds
 from leuko.gauges.layout import grace
 from leuko.gauges.questions import questions_of
 from leuko.gauges.source import Health, OnTick, Source, Start, Target
@@ -119,6 +120,11 @@ class Sampler:
     def sources(self) -> tuple[Health, ...]:
         """When each source of each host last gave readings, and what is wrong with it now; empty: nothing."""
         return tuple(health for source in self._sources for health in source.health())
+
+    @property
+    def kinds(self) -> Mapping[str, Kinds]:
+        """Kinds of lines by gauge, of those that have templates."""
+        return self._hosts.kinds
 
     @property
     def lag(self) -> Lag:
