@@ -124,4 +124,4 @@ async def test_enough_good_switches_teach_the_warm_up_of_pushes_that_begin_later
     await pusher.step()
     learned = (await last_question(sampled, later)).transients["load"]
     assert learned.pushes == ENOUGH
-    assert learned.mean[:2] == pytest.approx((0.3, 0.2))
+    assert learned.mean[:2] == pytest.approx((0.3, 0.2), abs=0.08)  # smoothed

@@ -49,7 +49,7 @@ def test_healthy_pushes_are_left_alone(cell):
         ("errors10", 5, 0.8),
         ("slow", 7, 0.8),
         ("leak", 8, 0.9),
-        ("stop", 7, 0.9),
+        ("stop", 8, 0.9),
         ("silent", 10, 1.0),
     ],
 )

@@ -85,3 +85,7 @@ class Gauge:
     limits: tuple[Limit, ...] = ()
     must_see: float | None = None
     """The smallest change, as a factor, that a pass must have been able to show."""
+    smoothed: float = 0.0
+    """Seconds of an exponential filter that readings went through: 60 for the one-minute load average."""
+    per: str = ""
+    """Name of a count of traffic: events are judged per unit of it, so that more customers are no errors."""

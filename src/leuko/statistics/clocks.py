@@ -1,27 +1,18 @@
-"""From when on a change is looked for, how large it must at least be, and how sizes are weighed.
+"""When a change may begin, how large it may be, what a healthy switch may cost, and how bets are combined.
 
 An e-value is a factor by which "the canaries changed" explains the readings better than "they did not".
-Each gauge has several clocks, because a crash shows at once and a leak late; their weighted mean is an
-e-value again. `facts` behind the figures are in the design's section on the verdict.
+A mean of e-values is an e-value again, whatever ties them together: that is how sizes, beginnings, gauges and
+phases are put under one budget.
 """
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
+from numpy.typing import NDArray
 
 from leuko.statistics.question import Values
-
-
-@dataclass(frozen=True, slots=True)
-class Clock:
-    """Looks for a change by more than `margin` (a factor), from `wait` seconds after the switch on."""
-
-    wait: float
-    margin: float
-    sizes: tuple[float, ...]
-    weight: float
 
 
 @dataclass(frozen=True, slots=True)
@@ -51,29 +42,62 @@ class Evidence:
 
 NOTHING = Evidence(0.0, float("nan"))
 
-CATASTROPHE = (1.5, 2.5, 5.0, 20.0)
-REGRESSION = (1.25, 1.6, 2.5, 6.0, 20.0)
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Trace:
+    """The same at every tick. `said` is what does not change from tick to tick."""
+
+    logs: Values
+    effect: Values
+    seen: Values
+    expected: Values
+    said: Evidence
+
+    @property
+    def last(self) -> Evidence:
+        """At the latest tick."""
+        if not len(self.logs):
+            return self.said
+        return replace(
+            self.said, log=float(self.logs[-1]), effect=float(self.effect[-1]),
+            seen=float(self.seen[-1]), expected=float(self.expected[-1]),
+        )  # fmt: skip
+
+
+@dataclass(frozen=True, slots=True)
+class Fade:
+    """A warm-up that nobody has measured yet: the log of its size at the switch, and how it fades."""
+
+    seconds: float
+    mean: float
+    deviation: float
+
+
+FADING = (Fade(15.0, 0.25, 0.4), Fade(60.0, 0.1, 0.4))
+LASTING = 0.03
+"""What a healthy switch may change for good on one host (standard deviation of the logarithm)."""
+SIZES = (1.1, 1.3, 1.7, 2.5, 5.0, 20.0)
+LIKELY = (0.1, 0.25, 0.25, 0.2, 0.1, 0.1)
+"""What is bet on each of these sizes."""
 EVENTS = (1.25, 1.6, 2.5, 6.0, 20.0, 60.0)
+LATE = (60.0, 120.0, 180.0)
 
 
-def count_clocks(wait: float, watch: float, controlled: bool) -> tuple[Clock, ...]:
-    """Clocks of events, the main one first; without controls only large changes are looked for."""
-    if not controlled:
-        return (Clock(wait, 2.0, REGRESSION, 0.7), Clock(wait, 3.0, CATASTROPHE, 0.3))
-    late = max(wait, watch / 2)
-    return (Clock(wait, 1.1, EVENTS, 0.8), Clock(late, 1.1, EVENTS, 0.2))
+def late_starts(window: float, tick: float) -> list[float]:
+    """Seconds after the switch at which a late change may begin: those of LATE within it, or its middle."""
+    inside = [start for start in LATE if start <= window - 3 * tick]
+    if window > 2.5 * LATE[-1]:
+        inside += [round(part * window / tick) * tick for part in (0.5, 0.75)]
+    return inside or [max(tick, round(window / 2 / tick) * tick)]
 
 
-def level_clocks(wait: float, watch: float, tick: float, controlled: bool) -> tuple[Clock, ...]:
-    """Clocks of levels, the main one first; the first ticks after a restart show only catastrophes."""
-    # without controls a restart of all hosts at once looks like a catastrophe for its first seconds
-    early = min(wait, max(tick, 2.0)) if controlled else wait
-    margin = 1.15 if controlled else 1.5
-    return (
-        Clock(wait, margin, REGRESSION, 0.4),
-        Clock(early, 3.0, CATASTROPHE, 0.4),
-        Clock(max(wait, watch / 2), margin, REGRESSION, 0.2),
-    )
+def fading_margin(ages: NDArray[np.floating]) -> Values:
+    """Log of the factor by which a healthy warm-up may raise a count of events from the switch on."""
+    found = np.full(len(ages), 1.05)
+    age = np.maximum(ages, 1e-9)
+    for seconds, size in ((15.0, 1.0), (60.0, 0.4)):
+        found = found + size * seconds / age * (1 - np.exp(-age / seconds))
+    return np.asarray(np.log(found))
 
 
 def log_mean_exp(logs: Values, weights: Values, axis: int = -1) -> Values:

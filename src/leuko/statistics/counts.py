@@ -1,4 +1,4 @@
-"""Events: the canaries' share of them against the share that their own history and traffic predict.
+"""Rare events: the canaries' share of them against the share that their own history and traffic predict.
 
 Given X + Y events on canaries and controls, X is binomial; whatever happens to all hosts at once cancels.
 The likelihood is tempered by `phi`, how much wilder than Poisson the history was; no single reading of one
@@ -13,14 +13,18 @@ from functools import cached_property
 
 import numpy as np
 
-from leuko.statistics.clocks import Clock, combine, log_mean_exp
+from leuko.statistics.clocks import log_mean_exp
 from leuko.statistics.question import Mask, Values
 
-_NODES, _WEIGHTS = np.polynomial.hermite_e.hermegauss(7)
-_WEIGHTS = _WEIGHTS / _WEIGHTS.sum()
-BLOCKS = (1, 6, 12, 24)
-LASTING = 0.05
+NODES = np.linspace(-3.2, 3.2, 13)
+WEIGHTS = np.exp(-(NODES**2) / 2) / np.exp(-(NODES**2) / 2).sum()
+BLOCKS = (1, 3, 6)
+"""Ticks within which events come in clumps; what lasts longer is a wandering rate."""
+WANDERING = (12, 24, 48)
+LASTING = 0.06
 """What a healthy switch may change for good on one host (standard deviation of the logarithm)."""
+COMMON = 0.7
+"""How far the rate of all hosts at once may be from its history (standard deviation of the logarithm)."""
 DRIFT = 0.2
 """How far a group's rate may wander without any control to tell (standard deviation of the logarithm)."""
 
@@ -61,11 +65,17 @@ class Model:
     cap: float
     canary_rate: float
     other_rate: float
+    prior: float = 0.0
+    """Events that history is worth beside the controls' own, at the controls' rate of history."""
 
 
 def cells(values: Values, denominators: Values | None) -> Cells:
     """Readings as events and exposure: an exposure of a tick each, or the denominators."""
-    exposure = (~np.isnan(values)).astype(np.float64) if denominators is None else np.fmax(denominators, 0.0)
+    absent = np.isnan(values)
+    if denominators is None:
+        exposure = np.where(absent, 0.0, 1.0)
+    else:
+        exposure = np.where(absent, 0.0, np.fmax(denominators, 0.0))
     return Cells(np.fmax(values, 0.0), exposure)
 
 
@@ -79,10 +89,14 @@ def model(before: Cells, sides: Sides) -> Model:
         return _controlled(np.minimum(sample, cap), totals, before.shown, sides, cap)
     canary = sides.canary
     series = before.events[:, canary].clip(max=cap).sum(axis=1)
-    phi = max(1.0, wander(series, before.exposure[:, canary].sum(axis=1)))
+    shown = before.exposure[:, canary].sum(axis=1)
+    phi = max(1.0, wander(series, shown))
+    own = series.sum() / max(1, len(series))
+    excess = [(wander(series, shown, (length,)) - phi) / (length * max(own, 1e-9)) for length in WANDERING]
+    drift = float(np.sqrt(DRIFT**2 + np.clip(max(excess), 0.0, 1.0)))
     exposure = float(before.shown[canary].sum())
     rate = float(totals[canary].sum()) / exposure if exposure > 0 else 0.0
-    return Model(0.0, DRIFT, phi, cap, rate, rate)
+    return Model(0.0, drift, phi, cap, rate, rate)
 
 
 def _controlled(sample: Values, totals: Values, shown: Values, sides: Sides, cap: float) -> Model:
@@ -97,8 +111,17 @@ def _controlled(sample: Values, totals: Values, shown: Values, sides: Sides, cap
     part = 1.0 if np.isinf(noise) else noise / (prior + noise)
     ratio = float(seen * (1 - part))
     variance = prior * part + LASTING**2 / canary.sum()
-    total = (x + y) / (ex + ey) if ex + ey > 0 else 0.0
-    return Model(ratio, float(np.sqrt(variance)), phi, cap, total * float(np.exp(ratio)), total)
+    variance += wandering(sample, phi) * (1 / canary.sum() + 1 / control.sum())
+    total = (x + y + 0.5) / (ex + ey) if ex + ey > 0 else 0.0
+    return Model(
+        ratio,
+        float(np.sqrt(variance)),
+        phi,
+        cap,
+        total * float(np.exp(ratio)),
+        total,
+        1 / (COMMON**2 + 1 / (x + y + 0.5)),
+    )
 
 
 def _host_spread(totals: Values, exposure: Values, phi: float) -> float:
@@ -111,11 +134,20 @@ def _host_spread(totals: Values, exposure: Values, phi: float) -> float:
     return float(np.clip(np.var(ratio, ddof=1) - phi * np.mean(1 / expected), 0.0025, 1.0))
 
 
-def dispersion(events: Values) -> float:
+def wandering(events: Values, phi: float) -> float:
+    """Variance of one host's log rate over minutes, beyond what clumps of events explain."""
+    mean = float(events.mean()) if events.size else 0.0
+    if mean <= 0:
+        return 0.0
+    excess = [(dispersion(events, (length,)) - phi) / (length * mean) for length in WANDERING]
+    return float(np.clip(max(excess), 0.0, 0.5))
+
+
+def dispersion(events: Values, lengths: tuple[int, ...] = BLOCKS) -> float:
     """Greatest chi-square per degree of freedom of the table host by block of ticks, over block lengths."""
     ticks, hosts = events.shape
     worst = 0.0
-    for length in BLOCKS:
+    for length in lengths:
         blocks = ticks // length
         if blocks < 3 or hosts < 2 or events.sum() < 5:
             continue
@@ -129,10 +161,10 @@ def dispersion(events: Values) -> float:
     return worst
 
 
-def wander(events: Values, exposure: Values) -> float:
+def wander(events: Values, exposure: Values, lengths: tuple[int, ...] = BLOCKS) -> float:
     """As `dispersion`, of one series over time: what happens to all hosts at once counts too."""
     worst = 0.0
-    for length in BLOCKS:
+    for length in lengths:
         blocks = len(events) // length
         if blocks < 3 or events.sum() < 5:
             continue
@@ -146,82 +178,82 @@ def wander(events: Values, exposure: Values) -> float:
 
 @dataclass(frozen=True, slots=True)
 class Look:
-    """Events and exposures since one clock began, on canaries (x) and what they are held against (y)."""
+    """Events and exposures since one clock began, on canaries (x) and what they are held against (y).
 
-    clock: Clock
-    x: float
-    y: float
-    x_exposure: float
-    y_exposure: float
-    phi: float
+    One entry a look; `margins` are logs of the factor that a healthy switch may cost by then.
+    """
+
+    x: Values
+    y: Values
+    x_exposure: Values
+    y_exposure: Values
+    margins: Values
+    sizes: tuple[float, ...]
 
     @property
-    def begun(self) -> bool:
+    def begun(self) -> Mask:
         """False while one side has shown nothing."""
-        return self.x_exposure > 0 and self.y_exposure > 0
-
-    @property
-    def offset(self) -> float:
-        """Log of the ratio of exposures."""
-        return float(np.log(self.x_exposure / self.y_exposure))
+        return np.asarray((self.x_exposure > 0) & (self.y_exposure > 0))
 
 
-def log_evidence(learned: Model, look: Look, x: Values, y: float, sign: int) -> Values:
-    """Log e-value for each x, were x of x + y events on the canaries in that look."""
-    sizes = np.log(np.array(look.clock.sizes))
-    centre = learned.ratio + look.offset + sign * np.log(look.clock.margin)
-    baseline = centre + learned.deviation * _NODES
-    null = log_mean_exp(_likelihood(x[:, None], y, baseline[None, :], look.phi), _WEIGHTS)
-    shifted = baseline[None, :] + sign * sizes[:, None]
-    other = _likelihood(x[:, None, None], y, shifted[None, :, :], look.phi)
-    weights = np.broadcast_to(_WEIGHTS / len(sizes), other.shape[1:]).reshape(-1)
-    return np.asarray(log_mean_exp(other.reshape(len(x), -1), weights) - null)
-
-
-def _likelihood(x: Values, y: float, eta: Values, phi: float) -> Values:
-    return np.asarray(-(x * np.logaddexp(0.0, -eta) + y * np.logaddexp(0.0, eta)) / phi)
+def log_evidence(learned: Model, look: Look, sign: int) -> Values:
+    """Log e-value of each look; 0 where it has not begun."""
+    begun = look.begun
+    found = np.zeros(len(look.x))
+    if not begun.any():
+        return found
+    x, y = look.x[begun], look.y[begun] + learned.prior
+    remembered = learned.prior / learned.other_rate if learned.prior > 0 else 0.0
+    offset = np.log(look.x_exposure[begun] / (look.y_exposure[begun] + remembered))
+    centre = learned.ratio + offset + sign * look.margins[begun]
+    shifts = np.concatenate([[0.0], np.log(np.array(look.sizes))])
+    eta = centre[:, None, None] + sign * shifts[None, :, None] + learned.deviation * NODES
+    rising = np.logaddexp(0.0, eta)
+    likelihood = (x[:, None, None] * (eta - rising) - y[:, None, None] * rising) / learned.phi
+    per_size = log_mean_exp(likelihood, WEIGHTS)
+    count = len(look.sizes)
+    found[begun] = log_mean_exp(per_size[:, 1:], np.full(count, 1 / count)) - per_size[:, 0]
+    return found
 
 
 def softened(events: Values, exposure: Values) -> Values:
-    """Events of each canary, less what one of them has far above the others: a burst on one host looks so.
+    """Events so far of each canary, less what one has far above the others: a burst on one host looks so.
 
     More events never come to less: above three times the others' rate and four, each counts a quarter.
     """
-    if (exposure > 0).sum() < 2:
+    if events.shape[1] < 2:
         return events
-    others = np.maximum(exposure.sum() - exposure, 1e-9)
-    bound = 3 * (events.sum() - events) / others * exposure + 4
-    return np.where(events > bound, bound + 0.25 * (events - bound), events)
-
-
-def weigh(learned: Model, looks: list[Look], sign: int) -> float:
-    """Log of the clocks' weighted mean evidence; a clock that has not begun says 1."""
-    return combine(
-        [
-            (look.clock.weight, float(log_evidence(learned, look, np.array([look.x]), look.y, sign)[0]))
-            if look.begun
-            else (look.clock.weight, 0.0)
-            for look in looks
-        ]
-    )
+    whole = exposure.sum(axis=1, keepdims=True)
+    others = np.maximum(whole - exposure, 1e-9)
+    bound = 3 * (events.sum(axis=1, keepdims=True) - events) / others * exposure + 4
+    alone = (exposure > 0).sum(axis=1, keepdims=True) < 2
+    return np.where((events > bound) & ~alone, bound + 0.25 * (events - bound), events)
 
 
 def visible(learned: Model, look: Look, threshold: float, sign: int) -> tuple[float, float]:
-    """(factor, rate): the smallest change on the canaries that this look would have shown."""
-    if not look.begun:
+    """(factor, rate): the smallest change on the canaries that a look with one entry would have shown."""
+    if not look.begun.all():
         return float("inf"), float("inf")
-    expected = learned.canary_rate * look.x_exposure
-    y = learned.other_rate * look.y_exposure
+    exposure = float(look.x_exposure[0])
+    expected = learned.canary_rate * exposure
+    y = learned.other_rate * float(look.y_exposure[0])
     if sign > 0:
         grid = np.unique(np.ceil(np.geomspace(1, max(60.0, 20 * expected), 60)))
         grid = grid[grid > expected]
     else:
         grid = np.unique(np.floor(np.linspace(0, expected, 60)))[::-1]
-    logs = log_evidence(learned, look, grid, y, sign) + np.log(look.clock.weight)
-    shown = grid[logs >= threshold]
+
+    def all_of(value: float) -> Values:
+        return np.full(len(grid), value)
+
+    looks = Look(
+        grid, all_of(y), all_of(exposure), all_of(float(look.y_exposure[0])),
+        all_of(float(look.margins[0])), look.sizes,
+    )  # fmt: skip
+    shown = grid[log_evidence(learned, looks, sign) >= threshold]
     if shown.size == 0:
         return float("inf"), float("inf")
     needed = float(shown[0])
     if sign > 0:
-        return (needed / expected if expected > 0 else float("inf")), needed / look.x_exposure
-    return (expected / needed if needed > 0 else 1e9), needed / look.x_exposure
+        return (needed / expected if expected > 0 else float("inf")), needed / exposure
+    return (expected / needed if needed > 0 else 1e9), needed / exposure

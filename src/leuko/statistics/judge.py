@@ -9,10 +9,11 @@ import numpy as np
 from leuko.domain.gauge import Gauge
 from leuko.domain.verdict import Decision, Verdict
 from leuko.statistics import findings, limits, sentences, silence
-from leuko.statistics.clocks import Evidence, combine
-from leuko.statistics.comparison import Comparison, group
-from leuko.statistics.question import Question, Values
-from leuko.statistics.windows import Windows, readings, recent
+from leuko.statistics.clocks import Evidence
+from leuko.statistics.comparison import Comparison
+from leuko.statistics.question import Question
+from leuko.statistics.rows import Compared, compared, threshold
+from leuko.statistics.windows import Windows
 
 
 @dataclass(frozen=True, slots=True)
@@ -40,78 +41,34 @@ class Row:
 
 def judge(question: Question) -> Verdict:
     """What the readings so far say about the phase. The same question always has the same answer."""
-    windows = Windows(recent(question))
-    known = {gauge.name: readings(windows.question, gauge) for gauge in question.gauges}
+    found = compared(question)
+    windows = found.windows
     broken = [
-        found for gauge in question.gauges for found in limits.broken(windows, gauge, *known[gauge.name])
+        one
+        for gauge in windows.question.gauges
+        for one in limits.broken(windows, gauge, *found.known[gauge.name])
     ]
-    rows = _rows(windows, known)
-    reached = total(question, rows)
-    rows = _with_guilt(rows, reached >= threshold(question))
+    rows = _rows(found)
     ticks = _ticks(windows, rows)
     decision, sentence = _decide(windows, rows, broken, ticks)
-    said = findings.findings(windows, rows, broken, known)
-    evidence = float(f"{np.exp(min(reached, 60.0)):.6g}")
-    return Verdict(decision, sentence, said, ticks, question.wanted, evidence)
+    said = findings.findings(windows, rows, broken, found.known)
+    evidence = float(f"{np.exp(min(found.reached, 60.0)):.6g}")
+    return Verdict(decision, sentence, said, ticks, windows.question.wanted, evidence)
 
 
-def threshold(question: Question) -> float:
-    """Log of the e-value from which on the push fails: the budget's, or what pretend pushes taught."""
-    least = question.placebo.threshold if question.placebo is not None else 0.0
-    return max(-float(np.log(question.budget)), least)
-
-
-def total(question: Question, rows: list[Row]) -> float:
-    """Log of the push's e-value: what earlier phases left and this phase's share of the rows' mean."""
-    own = combine([(1.0, row.evidence.log) for row in rows]) if rows else 0.0
-    return float(np.logaddexp(np.log(max(question.carried, 1e-300)), np.log(question.share) + own))
-
-
-def compared(question: Question) -> list[Row]:
-    """Each gauge in each role, compared."""
-    windows = Windows(recent(question))
-    return _rows(windows, {gauge.name: readings(windows.question, gauge) for gauge in question.gauges})
-
-
-def _rows(windows: Windows, known: dict[str, tuple[Values, Values | None]]) -> list[Row]:
-    question = windows.question
-    roles = sorted(
-        {question.roles[index] for index in np.flatnonzero(windows.switched)} | set(question.pushed_roles)
-    )
-    pairs = [
-        (gauge, role) for gauge in question.gauges for role in roles if not gauge.roles or role in gauge.roles
-    ]
-    threshold = float(np.log(max(1, len(pairs)) / question.budget))
-    shares = {name: silence.usual(values[windows.before]) for name, (values, _) in known.items()}
+def _rows(found: Compared) -> list[Row]:
+    windows = found.windows
+    convicted = found.reached >= threshold(windows.question)
+    named = found.culprits if convicted else frozenset()
     rows = []
-    for gauge, role in pairs:
-        values, denominators = known[gauge.name]
-        usual = shares[gauge.name]
-        compared = group(windows, gauge, role, usual)
-        comparison = Comparison(windows, gauge, compared, values, denominators, threshold)
-        mute = silence.silent(windows, gauge, role, values, usual) if gauge.required else None
-        covered = silence.coverage(windows, gauge, role, values)
-        rows.append(Row(gauge, role, comparison, comparison.evidence(), mute, covered))
-    return rows
-
-
-def _with_guilt(rows: list[Row], convicted: bool) -> list[Row]:
-    """Where the push is convicted, the gauges that weigh at least a tenth of the heaviest are named."""
-    if not convicted:
-        return rows
-    heaviest = max(row.evidence.log for row in rows)
-    return [
-        Row(
-            row.gauge,
-            row.role,
-            row.comparison,
-            row.evidence,
-            row.silent,
-            row.coverage,
-            row.evidence.log > heaviest - 2.3,
+    for index, one in enumerate(found.rows):
+        values, required = one.comparison.values, one.gauge.required and one.comparison.case.group.pushed
+        mute = silence.silent(windows, one.gauge, one.role, values, one.usual) if required else None
+        covered = silence.coverage(windows, one.gauge, one.role, values)
+        rows.append(
+            Row(one.gauge, one.role, one.comparison, one.evidence, mute, covered, guilty=index in named)
         )
-        for row in rows
-    ]
+    return rows
 
 
 def _ticks(windows: Windows, rows: list[Row]) -> int:

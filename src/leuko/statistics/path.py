@@ -1,14 +1,11 @@
-"""The evidence at every tick of a watch."""
+"""The evidence at every tick of a watch, in one pass."""
 
 from __future__ import annotations
 
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 
-import numpy as np
-
-from leuko.statistics.judge import Row, compared, threshold, total
-from leuko.statistics.question import Question, Series, Values
-from leuko.statistics.windows import Windows
+from leuko.statistics.question import Question, Values
+from leuko.statistics.rows import compared, threshold
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -33,26 +30,9 @@ class Path:
 
 
 def path(question: Question) -> Path:
-    """What `judge` would have found at each tick of the watch."""
-    watch = Windows(question).watch
-    columns, totals = [], []
-    rows: list[Row] = compared(_cut(question, watch.start))
-    for end in range(watch.start + 1, watch.stop + 1):
-        rows = compared(_cut(question, end))
-        columns.append([row.evidence.log for row in rows])
-        totals.append(total(question, rows))
-    return Path(
-        tuple((row.gauge.name, row.role) for row in rows),
-        np.array(columns, dtype=np.float64).reshape(len(columns), len(rows)).T,
-        np.array(totals, dtype=np.float64),
-        threshold(question),
-        question.times[watch],
-    )
-
-
-def _cut(question: Question, ticks: int) -> Question:
-    series = {
-        name: Series(one.values[:ticks], None if one.denominators is None else one.denominators[:ticks])
-        for name, one in question.series.items()
-    }
-    return replace(question, times=question.times[:ticks], series=series)
+    """What `judge` would have found at each tick: its last column is what it finds now."""
+    found = compared(question)
+    windows = found.windows
+    rows = tuple((row.gauge.name, row.role) for row in found.rows)
+    times = windows.question.times[windows.span]
+    return Path(rows, found.logs, found.total, threshold(question), times)

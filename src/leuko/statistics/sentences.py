@@ -3,18 +3,38 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Protocol
 
 import numpy as np
 
-from leuko.domain.gauge import Kind
+from leuko.domain.gauge import Gauge, Kind
 from leuko.statistics.clocks import Evidence
 from leuko.statistics.limits import Broken
 from leuko.statistics.question import Question
 from leuko.statistics.silence import Silent
 
 if TYPE_CHECKING:
+    from leuko.statistics.comparison import Comparison
     from leuko.statistics.judge import Row
+
+
+class Shown(Protocol):
+    """A gauge in a role, and what was found out about it."""
+
+    @property
+    def gauge(self) -> Gauge:
+        """The gauge."""
+        ...
+
+    @property
+    def evidence(self) -> Evidence:
+        """At the latest tick."""
+        ...
+
+    @property
+    def comparison(self) -> Comparison:
+        """Of what."""
+        ...
 
 
 def number(value: float) -> str:
@@ -61,8 +81,8 @@ def over_limit(found: Sequence[Broken]) -> str:
 
 def against(row: Row, question: Question) -> str:
     """What the canaries were held against."""
-    canaries = int(row.comparison.group.canary.sum())
-    history = row.comparison.windows.before
+    canaries = int(row.comparison.case.group.canary.sum())
+    history = row.comparison.case.windows.before
     seconds = duration((history.stop - history.start) * question.tick)
     who = f"the {canaries} switched hosts" if canaries != 1 else "the switched host"
     if row.evidence.controlled:
@@ -126,7 +146,7 @@ def thin(rows: Sequence[Row]) -> str:
     )
 
 
-def could(row: Row) -> str:
+def could(row: Shown) -> str:
     """The smallest change that the window could have shown."""
     evidence = row.evidence
     if evidence.basis:
@@ -145,11 +165,11 @@ def could(row: Row) -> str:
     return f"this watch could only have shown {' or '.join(said)}"
 
 
-def reach(row: Row) -> str:
+def reach(row: Shown) -> str:
     """A rate of events, as people say it."""
     if row.gauge.kind is Kind.RATIO:
         return f"{100 * row.evidence.reach:.2g} %"
-    per_minute = row.evidence.reach * 60 / row.comparison.windows.question.tick
+    per_minute = row.evidence.reach * 60 / row.comparison.case.windows.question.tick
     return f"{number(per_minute)} a minute on each switched host"
 
 

@@ -9,8 +9,8 @@ import numpy as np
 
 from leuko.domain.gauge import Gauge
 from leuko.statistics import sentences
-from leuko.statistics.judge import Row, compared
 from leuko.statistics.question import Question
+from leuko.statistics.rows import Row, compared
 
 
 @dataclass(frozen=True, slots=True)
@@ -43,9 +43,9 @@ class Sight:
 def sight(question: Question) -> tuple[Sight, ...]:
     """For the hosts that are watched, or already switched; ticks after the first switch are not looked at."""
     asked = _asked(question)
-    now = compared(asked)
-    long = {(row.gauge.name, row.role): row for row in compared(replace(asked, wanted=2 * asked.wanted))}
-    wide = {(row.gauge.name, row.role): row for row in compared(_one_more(asked))}
+    now = compared(asked).rows
+    long = {(row.gauge.name, row.role): row for row in compared(replace(asked, wanted=2 * asked.wanted)).rows}
+    wide = {(row.gauge.name, row.role): row for row in compared(_one_more(asked)).rows}
     return tuple(_of(row, long[row.gauge.name, row.role], wide[row.gauge.name, row.role]) for row in now)
 
 
@@ -82,5 +82,9 @@ def _of(row: Row, long: Row, wide: Row) -> Sight:
     gauge: Gauge = row.gauge
     return Sight(
         gauge.name, row.role, evidence.rise, evidence.fall, evidence.reach, evidence.basis,
-        long.visible, wide.visible, float("nan"), gauge.must_see, sentences.could(row),
+        _visible(long), _visible(wide), float("nan"), gauge.must_see, sentences.could(row),
     )  # fmt: skip
+
+
+def _visible(row: Row) -> float:
+    return min(row.evidence.rise, row.evidence.fall)

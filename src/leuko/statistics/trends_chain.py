@@ -104,21 +104,22 @@ def joined(rest: Values, uptime: Values, stretches: Sequence[Stretch]) -> Values
     return np.asarray(rest - level)
 
 
-def change(rest: Values, stretches: Sequence[Stretch], axis: Values) -> Change | None:
+def change(rest: Values, stretches: Sequence[Stretch], axis: Values, least: float) -> Change | None:
     """The newest stretch against the earlier ones at equal uptime; None where that cannot be said.
 
-    `rest` are hourly readings without the day's wave; `axis` is where each lies, in hours or in requests.
+    `rest` are hourly readings without the day's wave; `axis` is where each lies, in hours or in requests;
+    `least` is by how much their autocorrelation widens chance at least.
     """
     if not stretches or stretches[-1].hours < SHORTEST or stretches[-1].end != len(rest):
         return None
     last = stretches[-1]
     length = min(last.hours, LONGEST)
     newest = Stretch(last.begin, last.begin + length)
-    new = _slope(rest, newest, axis)
+    new = _slope(rest, newest, axis, least)
     if new.effective <= 0:
         return None
     earlier = [
-        _slope(rest, Stretch(each.begin, each.begin + min(length, each.hours)), axis)
+        _slope(rest, Stretch(each.begin, each.begin + min(length, each.hours)), axis, least)
         for each in stretches[:-1]
         if each.hours >= max(SHORTEST, ALIKE * length)
     ]
@@ -135,7 +136,7 @@ def _evidence(new: Guard, earlier: Sequence[Guard], before: float) -> float:
     error = float(np.hypot(own, theirs))
     freedom = max(1.0, new.effective - 2.0)
     if len(earlier) > 2:
-        spread = MAD * float(np.median([abs(each.slope - before) for each in earlier]))
+        spread = float(np.std([each.slope for each in earlier], ddof=1))
         # the wave was learned from them: they lie closer to it than a new one does
         spread *= np.sqrt((len(earlier) + 1.0) / (len(earlier) - 1.0))
         if spread > error:
@@ -147,11 +148,11 @@ def _evidence(new: Guard, earlier: Sequence[Guard], before: float) -> float:
     return as_normal((new.slope - before) / error, max(freedom, 1.0))
 
 
-def _slope(rest: Values, stretch: Stretch, axis: Values) -> Guard:
+def _slope(rest: Values, stretch: Stretch, axis: Values, least: float) -> Guard:
     values = rest[stretch.begin : stretch.end]
     if np.isnan(values).mean() > HOLES:
         return NOTHING
-    return guard(values, axis[stretch.begin : stretch.end])
+    return guard(values, axis[stretch.begin : stretch.end], least=least)
 
 
 def _error(found: Guard) -> float:

@@ -10,7 +10,7 @@ import numpy as np
 from leuko.domain.trend import Leg, Outlook, Room, Shape, Slope, Suspect, Trend
 from leuko.statistics.question import Values
 from leuko.statistics.trends_chain import Stretch, between_restarts, change, joined, uptimes, whole_days
-from leuko.statistics.trends_kendall import FEWEST, NOTHING, Guard, guard, theil_sen
+from leuko.statistics.trends_kendall import FEWEST, NOTHING, Guard, guard, memory, theil_sen
 from leuko.statistics.trends_question import CELLS, LEAST, WINDOW, Bar, History, Over, hourly
 from leuko.statistics.trends_room import FAST_CELLS, filling, room
 from leuko.statistics.trends_screen import PRESENT, SILENT, level_of, matters
@@ -156,7 +156,7 @@ class Inquiry:
         rest = self._without_wave(values, float(day_slopes(values[:, None])[0]))
         if self._watched.over is Over.UPTIME:
             rest = self._joined(rest)
-        found = guard(rest, self._axis[-hours:], len(rest) / DAY)
+        found = guard(rest, self._axis[-hours:], len(rest) / DAY, self._memory)
         real = goes_on(values, found.slope) and not is_step(rest)
         return self._judged(Shape.GROWTH, found, found.evidence, float(hours), real=real)
 
@@ -166,7 +166,7 @@ class Inquiry:
         known = stretches[-1].begin if stretches else 0
         known = known if known >= 2 * DAY else 0
         rest = self._without_wave(values, float(day_slopes(values[: known or None, None])[0]), known)
-        found = change(rest, stretches, self._axis)
+        found = change(rest, stretches, self._axis, self._memory)
         if found is None:
             return None
         lasted = float(found.stretch.hours)
@@ -209,6 +209,11 @@ class Inquiry:
         common = self._subject.values - self._subject.own
         slope = float(day_slopes(common[-LEAST:, None])[0])
         return slope if np.isfinite(slope) else 0.0
+
+    @cached_property
+    def _memory(self) -> float:
+        """By how much autocorrelation widens chance, as all readings in sight show."""
+        return memory(self._without_wave(self._own, float(day_slopes(self._own[:, None])[0])))
 
     # -- the chain ---------------------------------------------------------------------------------------
 

@@ -18,6 +18,10 @@ SIGNIFICANT = 1.96
 """Autocorrelations count from here on, in deviations of white noise (Hamed and Rao: 5 %)."""
 FEWEST = 8
 """Readings below which nothing is tested."""
+MEMORY = 48
+"""Hours of a stretch that autocorrelation is learned from."""
+FEWEST_WORTH = 4.0
+"""However much readings resemble their neighbours, they are taken for worth this many."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -89,15 +93,34 @@ def inflation(rest: Values) -> float:
     weights = (n - lags) * (n - lags - 1.0) * (n - lags - 2.0)
     counted = np.abs(rho) > bound
     hamed_rao = 1.0 + 2.0 / (n * (n - 1.0) * (n - 2.0)) * float((weights * rho)[counted].sum())
-    first = min(0.95, rho[0] + (1.0 + 4.0 * max(rho[0], 0.0)) / n)
-    markov = (1.0 + first) / (1.0 - first) if first > 0 else 1.0
-    return max(1.0, hamed_rao, min(markov, n / 2.0))
+    return max(1.0, hamed_rao, min(_markov(float(rho[0]), n), n / 2.0))
 
 
-def guard(values: Values, times: Values, days: float = 0.0) -> Guard:
+def memory(rest: Values) -> float:
+    """The inflation that lasting readings show in stretches of two days, each less its own slope.
+
+    The middle of the stretches: a slope that begins in one of them must not pass for noise.
+    """
+    found = []
+    for end in range(len(rest), MEMORY - 1, -MEMORY):
+        part = rest[end - MEMORY : end]
+        if np.isnan(part).mean() < 0.5:
+            hours = np.arange(float(MEMORY))
+            found.append(inflation(part - theil_sen(part, hours) * hours))
+    return float(np.median(found)) if len(found) > 1 else 1.0
+
+
+def _markov(rho: float, n: int) -> float:
+    """Of a process in which only the reading before counts; corrected for how few readings there are."""
+    first = min(0.95, rho + (1.0 + 4.0 * max(rho, 0.0)) / n)
+    return (1.0 + first) / (1.0 - first) if first > 0 else 1.0
+
+
+def guard(values: Values, times: Values, days: float = 0.0, least: float = 1.0) -> Guard:
     """Slope, range and evidence of readings on a regular grid; `times` in hours, not falling.
 
     `days`: how many days the wave that was taken out was learned from; it took some of the noise with it.
+    `least`: the inflation that longer readings of the same have; short ones do not show it.
     """
     there = ~np.isnan(values)
     n = int(there.sum())
@@ -109,7 +132,8 @@ def guard(values: Values, times: Values, days: float = 0.0) -> Guard:
     variance = variance_of_s(values)
     if variance <= 0:
         return NOTHING
-    wider = max(inflation(values - slope * (times - times[0])), days / (days - 1.0) if days > 1 else 1.0)
+    wider = max(inflation(values - slope * (times - times[0])), min(least, n / FEWEST_WORTH))
+    wider = max(wider, days / (days - 1.0) if days > 1 else 1.0)
     deviation = float(np.sqrt(variance * wider))
     z = (s - np.sign(s)) / deviation
     effective = n / wider

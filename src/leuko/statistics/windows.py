@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 from leuko.domain.gauge import Gauge
 from leuko.statistics.question import Mask, Question, Series, Values
 
-HISTORY = (120, 300)
+HISTORY = (180, 400)
 """Fewest and most ticks of history that are looked at: many hosts tell in few ticks what few tell in many."""
 CELLS = 120_000
 """Readings of one gauge's history above which fewer ticks are looked at."""
@@ -45,6 +45,13 @@ class Windows:
     def watch(self) -> slice:
         """Ticks that lie wholly inside this phase's watch."""
         begin = self.question.watch_from + self.question.tick - 1e-6
+        return slice(int(np.searchsorted(self.question.times, begin)), len(self.question.times))
+
+    @cached_property
+    def span(self) -> slice:
+        """Ticks whose readings are evidence: the watch's, and those of a watch that this one goes on with."""
+        since = self.question.evidence_from
+        begin = (since if np.isfinite(since) else self.question.watch_from) + self.question.tick - 1e-6
         return slice(int(np.searchsorted(self.question.times, begin)), len(self.question.times))
 
     def after(self, wait: float) -> Mask:
