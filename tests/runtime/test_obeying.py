@@ -11,8 +11,9 @@ from tests.runtime.yard import LINE, Yard
 from leuko.domain.build import BuildState
 from leuko.domain.intent import IntentKind, IntentState
 from leuko.domain.lock import LockKind
-from leuko.domain.push import Cause, Hold, Origin, State
+from leuko.domain.push import Cause, Hold, Judged, Origin, State
 from leuko.domain.rollout import HostState
+from leuko.domain.verdict import Decision
 
 K = IntentKind
 
@@ -193,6 +194,23 @@ async def test_a_retry_goes_from_the_start(yard) -> None:
     answer = (await yard.ask(K.RETRY)).answer
     assert answer["of"] == push.number
     assert answer["push"] != push.number
+
+
+async def test_a_retry_of_what_the_verdict_rolled_back_watches_its_canaries_twice_as_long(yard) -> None:
+    push = await running(yard)
+    before = await yard.store.pushes.plan(LINE, push.number)
+    push = await yard.store.pushes.get(LINE, push.number)
+    failed = await yard.happens(push, Judged(0, push.watch, Decision.FAIL, "errors tripled"))
+    await yard.become(failed, State.ROLLED_BACK)
+    answer = (await yard.ask(K.RETRY)).answer
+    plan = await yard.store.pushes.plan(LINE, answer["push"])
+    assert plan.watches == (2 * before.watches[0], *before.watches[1:])
+    assert any("watched twice as long" in warning for warning in plan.warnings)
+    again = await yard.store.pushes.get(LINE, answer["push"])
+    assert again.rules.watch_timeout == 2 * push.rules.watch_timeout
+    # somebody who pushes it by name gets the usual watch
+    pushed = (await yard.ask(K.PUSH, revision=push.revision, override_blocks="again")).answer
+    assert (await yard.store.pushes.plan(LINE, pushed["push"])).watches == before.watches
 
 
 async def test_a_rollback_of_what_is_live_means_what_is_live_also_while_a_push_waits(yard) -> None:

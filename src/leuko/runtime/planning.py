@@ -13,7 +13,7 @@ from leuko.domain.change import Commit
 from leuko.domain.errors import LeukoError
 from leuko.domain.fleet import HOLD_BACK, assign_phases
 from leuko.domain.plan import Plan, PlannedHost, WatchedHost
-from leuko.domain.push import Origin, Push, Rules, State
+from leuko.domain.push import Cause, Origin, Push, Rules, State
 from leuko.domain.release import Release, release_name
 from leuko.domain.rollout import HostProgress
 from leuko.releases.archives import Archives
@@ -26,6 +26,8 @@ from leuko.store.records import from_json, to_json
 from leuko.store.studies import PLACEBO
 from leuko.vcs.landings import History
 
+LONGER_WATCH = 2
+LONGER = "the verdict rolled this release back once: its canaries are watched twice as long"
 SWITCH_SECONDS = 5.0
 """What a phase's switch takes besides its watch: for the expected time only."""
 
@@ -93,16 +95,22 @@ class Planner:
             (await ground.store.pushes.configurations(ground.line, base.number))[0] if base else ""
         )
         commits, straight = await self._commits(base.revision if base else None, release.revision)
-        plan = await self._plan(release, base, configuration, base_configuration, commits, straight=straight)
+        longer = origin is Origin.RETRY and await self._was_rolled_back(release)
+        plan = await self._plan(
+            release, base, configuration, base_configuration, commits, straight=straight, longer=longer
+        )
         now = ground.clock.now()
         held_back = any(host.phase == HOLD_BACK for host in plan.hosts)
+        rules = rules_of(ground.configuration, len(plan.hosts), held_back=held_back)
+        if longer:
+            rules = replace(rules, watch_timeout=LONGER_WATCH * rules.watch_timeout)
         push = Push(
             number=0,
             line=ground.line,
             release=release.name,
             revision=release.revision,
             base=base.release if base else None,
-            rules=rules_of(ground.configuration, len(plan.hosts), held_back=held_back),
+            rules=rules,
             state=State.PENDING,
             since=now,
             created_at=now,
@@ -185,12 +193,17 @@ class Planner:
         commits: tuple[Commit, ...],
         *,
         straight: bool,
+        longer: bool,
     ) -> Plan:
         ground = self._ground
         hosts = [host for host in ground.hosts if host.pushed]
         rotation = (await self._rotation()) if configuration.push.rotate else 0
         phases = assign_phases(hosts, phase_rules(configuration), hold_back(configuration), rotation=rotation)
         watches = watch_ticks(configuration)
+        warnings = _warnings(configuration, phases, straight=straight, first=base is None)
+        if longer:
+            watches = (LONGER_WATCH * watches[0], *watches[1:])
+            warnings = (*warnings, LONGER)
         full, sent = await self._bytes(release, base, len(hosts))
         changed = seen_by_an_approver(differences(base_configuration, configuration)) if base else ()
         plan = Plan(
@@ -200,7 +213,7 @@ class Planner:
             commits=commits,
             base_is_ancestor=straight,
             differences=tuple(str(difference) for difference in changed),
-            warnings=_warnings(configuration, phases, straight=straight, first=base is None),
+            warnings=warnings,
             hooks=_moments(configuration),
             bytes_full=full,
             bytes_sent=sent,
@@ -230,6 +243,11 @@ class Planner:
             for study in studies
             for name in noisy(study.read(Placebo), budget)
         ]
+
+    async def _was_rolled_back(self, release: Release) -> bool:
+        """By a verdict: what it saw once it is given more time to see, or not to see, again."""
+        earlier = await self._ground.store.pushes.of_release(self._ground.line, release.name)
+        return any(push.stop is not None and push.stop.cause is Cause.VERDICT for push in earlier)
 
     async def _rotation(self) -> int:
         latest = await self._ground.store.pushes.latest(self._ground.line)
