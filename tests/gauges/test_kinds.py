@@ -31,24 +31,24 @@ def test_names_and_numbers_are_taken_out():
 
 
 def test_a_kind_is_new_for_a_while_on_whichever_host():
-    kinds = Kinds()
+    kinds = Kinds("errors")
     assert kinds.take("a", [OLD, OLD.replace("4711", "12")], 1, NOON) == 2
     late = NOON + FRESH
     assert kinds.take("a", [OLD.replace("user 4711", "user 9")], 2, late) == 0
     assert kinds.take("b", [OLD, NEW, NEW], 2, late) == 2
     assert kinds.take("a", [NEW], 3, late + FRESH - timedelta(seconds=1)) == 1
     assert kinds.take("a", [NEW], 4, late + FRESH) == 0
-    seen = {kind.template: (kind.seen, kind.hosts) for kind in kinds.changes()}
+    seen = {kind.text: (kind.seen, kind.hosts) for kind in kinds.changes()}
     assert seen["<*> <*> ERROR www<*> KeyError: 'cart_total'"] == (4, {"b": 2, "a": 2})
     assert len(seen) == 2
 
 
 def test_what_was_known_is_known_after_a_restart():
-    one = Kinds()
+    one = Kinds("errors")
     lines = [OLD, NEW, *(f"ERROR of sort {chr(97 + i) * 3} happened here" for i in range(20))]
     one.take("a", lines, 1, NOON)
     kept = one.changes()
-    two = Kinds()
+    two = Kinds("errors")
     two.learn(reversed(kept))
     assert two.changes() == []
     assert two.take("a", lines, 9, NOON + 2 * FRESH) == 0
@@ -57,17 +57,17 @@ def test_what_was_known_is_known_after_a_restart():
 
 def test_the_same_lines_in_the_same_order_give_the_same_kinds():
     def kinds():
-        found = Kinds()
+        found = Kinds("errors")
         for tick in range(50):
             found.take("a", [f"ERROR {chr(97 + tick % 7)} {chr(97 + i)} b c" for i in range(20)], tick, NOON)
-        return [(kind.id, kind.template, kind.seen) for kind in found.changes()]
+        return [(kind.id, kind.text, kind.seen) for kind in found.changes()]
 
     assert kinds() == kinds()
 
 
 def test_state_and_work_are_bounded(monkeypatch):
     monkeypatch.setattr(module, "MOST", 50)
-    kinds = Kinds()
+    kinds = Kinds("errors")
     for tick in range(200):
         words = [f"{a}{b}" for a in "abcdefghij" for b in "klmno"]
         kinds.take("a", [f"{word * (tick + 1)} x" for word in words][:20], tick, NOON)
@@ -77,7 +77,7 @@ def test_state_and_work_are_bounded(monkeypatch):
 
 
 def test_many_hosts_are_counted_and_some_named():
-    kinds = Kinds()
+    kinds = Kinds("errors")
     for host in range(500):
         kinds.take(f"www{host}", [NEW], 1, NOON)
     (kind,) = kinds.changes()

@@ -12,6 +12,7 @@ from leuko.config.quantities import ticks
 from leuko.config.ranges import unfold
 from leuko.config.source_rules import check_asked, check_placeholders
 from leuko.config.sources import SOURCES, HttpSource, LogSource
+from leuko.domain.template import UNSEEN
 
 _GAUGE = re.compile(r"^[A-Za-z0-9][A-Za-z0-9_.:-]{0,62}$")
 _METRIC = re.compile(
@@ -39,6 +40,9 @@ def check_gauges(configuration: Configuration, notes: Notes) -> None:
         if not _GAUGE.match(name):
             rule = f'"{name[:80]}" should be at most 63 letters, digits, ., :, - and _'
             notes.say(path, "C017", rule, "It is a row, an address and a key.")
+        if name + UNSEEN in configuration.gauges and gauge.log is not None and gauge.log.templates:
+            rule = f"counts unseen kinds of lines as {name}{UNSEEN}, which is a gauge of its own here"
+            notes.say((*path, "log", "templates"), "C017", rule, "Give that gauge another name.")
         for index, role in enumerate(gauge.roles):
             if role not in known_roles(configuration):
                 notes.unknown_role((*path, "roles", index), role, known_roles(configuration))

@@ -14,7 +14,8 @@ import numpy as np
 from leuko.clock import Clock
 from leuko.config.model import Gauge
 from leuko.domain.errors import LeukoError
-from leuko.gauges.kinds import UNSEEN, Kinds
+from leuko.domain.template import UNSEEN
+from leuko.gauges.kinds import Kinds
 from leuko.gauges.layout import LONGEST_SPAN, grace, hash_of, layout
 from leuko.gauges.reader import LINES, REASONS, EndOfTick, Reading, Told, asked_of_host, parse, reader_argv
 from leuko.gauges.slots import Array, Slots
@@ -71,7 +72,7 @@ class HostReadings:
         series, self._value, self._below = layout(self._names, self._gauges)
         unseen = [i for i, gauge in enumerate(self._gauges) if gauge.log is not None and gauge.log.templates]
         self._unseen = {i: len(series) + place for place, i in enumerate(unseen)}
-        self.kinds = {self._names[i]: Kinds() for i in unseen}
+        self.kinds = {self._names[i]: Kinds(self._names[i]) for i in unseen}
         self.slots = Slots((*series, *(self._names[i] + UNSEEN for i in unseen)), columns or len(targets))
         self.readers = tuple(self._reader(target, column) for column, target in enumerate(targets))
         self._starting = asyncio.Semaphore(STARTING)

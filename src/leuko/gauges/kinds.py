@@ -15,8 +15,8 @@ from typing import Any
 
 from drain3.drain import Drain, LogCluster
 
-UNSEEN = ".unseen"
-"""Ending of the series that counts lines of kinds first seen lately: `errors` and `errors.unseen`."""
+from leuko.domain.template import Template
+
 FRESH = timedelta(minutes=15)
 """How long after its first line a kind is new: as long as a bad release goes on making it, and no longer."""
 MOST = 2000
@@ -51,6 +51,11 @@ class Kind:
     seen: int = 0
     hosts: dict[str, int] = field(default_factory=dict)
 
+    def known(self, gauge: str) -> Template:
+        """As it is kept."""
+        times = self.first_seen, self.last_seen
+        return Template(gauge, self.id, self.template, self.example, *times, self.seen, dict(self.hosts))
+
     def on(self, host: str) -> None:
         """One more line of it on a host."""
         self.seen += 1
@@ -61,7 +66,8 @@ class Kind:
 class Kinds:
     """Of one gauge."""
 
-    def __init__(self) -> None:
+    def __init__(self, gauge: str) -> None:
+        self.gauge = gauge
         self._drain: Any = Drain(sim_th=SIMILAR, max_clusters=MOST)
         self._kinds: dict[int, Kind] = {}
         self._cache: dict[str, int] = {}
@@ -74,15 +80,16 @@ class Kinds:
     def __len__(self) -> int:
         return len(self._kinds)
 
-    def learn(self, kinds: Iterable[Kind]) -> None:
+    def learn(self, known: Iterable[Template]) -> None:
         """Takes up what was known before, in the order in which it was first seen."""
-        for kind in sorted(kinds, key=lambda kind: (kind.first_seen, kind.id)):
+        for one in sorted(known, key=lambda one: (one.first_seen, one.id)):
             self._drain.clusters_counter += 1
             number = self._drain.clusters_counter
-            cluster = LogCluster(kind.template.split(), number)
+            cluster = LogCluster(one.text.split(), number)
             self._drain.id_to_cluster[number] = cluster
             self._drain.add_seq_to_prefix_tree(self._drain.root_node, cluster)
-            self._kinds[number] = kind
+            times = one.first_seen, one.last_seen
+            self._kinds[number] = Kind(one.id, one.text, one.example, *times, one.seen, dict(one.hosts))
         self._forget()
 
     def take(self, host: str, lines: Sequence[str], tick: int, at: datetime) -> int:
@@ -100,11 +107,11 @@ class Kinds:
             fresh += at - kind.first_seen < FRESH
         return fresh
 
-    def changes(self) -> list[Kind]:
+    def changes(self) -> list[Template]:
         """Every kind that changed since this was asked for last."""
         changed = [self._kinds[number] for number in sorted(self._changed) if number in self._kinds]
         self._changed.clear()
-        return changed
+        return [kind.known(self.gauge) for kind in changed]
 
     def _kind(self, line: str, at: datetime) -> Kind:
         masked = masked_line(line)

@@ -28,6 +28,7 @@ from leuko.runtime.orders import components_of
 from leuko.runtime.questions import of_push, portable
 from leuko.runtime.sources import Sources
 from leuko.runtime.supervision import Loop
+from leuko.runtime.templates import KEEP_SECONDS, Templates
 from leuko.statistics.judge import judge
 from leuko.statistics.question import Question
 from leuko.store.readings import Readings
@@ -48,6 +49,7 @@ class Sampling:
         self._readings = readings
         self._start = start
         self._sources = Sources(ground)
+        self._templates = Templates(ground)
         self._closed: asyncio.Queue[tuple[datetime, tuple[str, ...], Mapping[str, NDArray[np.float32]]]] = (
             asyncio.Queue(maxsize=1000)
         )
@@ -69,6 +71,7 @@ class Sampling:
             secrets=ground.secrets,
             folder=ground.folder,
         )
+        await self._templates.learn(self.sampler.kinds)
         sampled = asyncio.create_task(self._sample(self.sampler))
         changed = asyncio.create_task(self._until_changed(configuration, ground.hosts))
         try:
@@ -85,6 +88,7 @@ class Sampling:
             tasks.create_task(sampler.run(), name="sampler")
             tasks.create_task(self._keep(), name="keeping of readings")
             tasks.create_task(self._tell_sources(sampler), name="telling of sources")
+            tasks.create_task(self._keep_templates(sampler), name="keeping of templates")
 
     async def _until_changed(self, configuration: Configuration, hosts: tuple[Host, ...]) -> None:
         """Returns when a push or the inventory brought other gauges or hosts: sampling begins anew then."""
@@ -105,6 +109,14 @@ class Sampling:
 
         loop = Loop("tell of sources", look, max(LOOK_SECONDS, sampler.tick), self._ground.clock)
         await loop.run()
+
+    async def _keep_templates(self, sampler: Sampler) -> None:
+        async def keep() -> None:
+            await self._templates.keep(sampler.kinds)
+
+        if sampler.kinds:
+            loop = Loop("keep templates", keep, max(KEEP_SECONDS, sampler.tick), self._ground.clock)
+            await loop.run()
 
     async def _with_live_gauges(self) -> Configuration:
         """The installation's gauges and those of what is live or being pushed."""

@@ -24,6 +24,7 @@ from leuko.domain.line import Line
 from leuko.domain.plan import Plan
 from leuko.domain.push import Push, State
 from leuko.domain.rollout import HostProgress, HostState
+from leuko.domain.template import UNSEEN
 from leuko.domain.timeline import Judging, judging
 from leuko.statistics.placebo import Placebo
 from leuko.statistics.question import Question, Series
@@ -113,8 +114,19 @@ async def judged_by(store: Store, line: Line, push: Push) -> Configuration:
 
 def gauges_of(configuration: Configuration, overrides: Sequence[Override]) -> tuple[Gauge, ...]:
     """The gauges with the limits that are in force."""
-    found = (gauge_of(name, section) for name, section in configuration.gauges.items())
+    found = [gauge_of(name, section) for name, section in configuration.gauges.items()]
+    found += [unseen_of(gauge) for gauge in found if has_templates(configuration.gauges[gauge.name])]
     return tuple(overridden(gauge, overrides) for gauge in found)
+
+
+def has_templates(section: GaugeSection) -> bool:
+    """True where lines of kinds never seen before are counted beside the gauge."""
+    return section.log is not None and section.log.templates
+
+
+def unseen_of(gauge: Gauge) -> Gauge:
+    """The count of lines of kinds that were first seen lately."""
+    return Gauge(gauge.name + UNSEEN, Kind.COUNT, Direction.UP, "lines", gauge.roles, required=False)
 
 
 def gauge_of(name: str, section: GaugeSection) -> Gauge:

@@ -40,6 +40,7 @@ from leuko.store.releases import Releases
 from leuko.store.shelf import FileShelf, Shelf
 from leuko.store.studies import Studies
 from leuko.store.tallies import Tallies
+from leuko.store.templates import Templates
 from leuko.store.transaction import Transaction
 from leuko.store.trends import Trends
 
@@ -77,6 +78,7 @@ class Store:
         self.drills = Drills(database)
         self.tallies = Tallies(database)
         self.trends = Trends(database)
+        self.templates = Templates(database)
         self.readings = readings
 
     @classmethod
