@@ -154,6 +154,18 @@ def acting(scene: Scene) -> Desk:
         raise
 
 
+def answering(scene: Scene) -> Desk | None:
+    """A line at a controller that is there; None where none runs."""
+    client = _client(scene)
+    if client is None:
+        return None
+    try:
+        return Desk(client, _line(client, scene.named()), client)
+    except BaseException:
+        client.close()
+        raise
+
+
 def reading(scene: Scene) -> Desk:
     """A line at a controller, or at the store with a remark that nobody acts."""
     client = _client(scene)

@@ -29,6 +29,7 @@ if TYPE_CHECKING:
 )
 @click.argument("about", metavar="[PUSH|REVISION]", default="")
 @click.option("--events", is_flag=True, help="The events, oldest first.")
+@click.option("--watched", is_flag=True, help="Deployments of others, as `leuko watch` saw them.")
 @click.option("--output", is_flag=True, help="With a revision: all that its build's commands printed.")
 @click.option(
     "-f", "--follow", is_flag=True, help="With --events: go on as they happen. With a push: follow it."
@@ -39,7 +40,14 @@ if TYPE_CHECKING:
 @click.option("--after", type=click.IntRange(0), help="With --events: those past this number.")
 @with_scene
 def log(
-    scene: Scene, about: str, events: bool, output: bool, follow: bool, limit: int, after: int | None
+    scene: Scene,
+    about: str,
+    events: bool,
+    watched: bool,
+    output: bool,
+    follow: bool,
+    limit: int,
+    after: int | None,
 ) -> int:
     """Show what was done: operations, a push, a change, or events.
 
@@ -59,6 +67,8 @@ def log(
     with reading(scene) as desk:
         if events:
             return _events(scene, desk, limit, after)
+        if watched:
+            return _watched(scene, desk, limit)
         if not about:
             return _operations(scene, desk, limit)
         return _push(scene, desk, about) if is_push(about) else _change(scene, desk, about, output=output)
@@ -141,6 +151,34 @@ def _operations(scene: Scene, desk: Desk, limit: int) -> int:
         click.echo("Nothing was done here yet.")
         return 0
     print_table(("operation", "started (UTC)", "took", "person", "revision", "about", "outcome"), rows)
+    return 0
+
+
+def _watched(scene: Scene, desk: Desk, limit: int) -> int:
+    from leuko.cli.show import print_json, print_table
+    from leuko.cli.words import date_time
+
+    found = desk.get("observations", limit=limit)
+    if scene.as_json:
+        print_json(found)
+        return 0
+    if not found:
+        click.echo("No deployment of others was watched yet: `leuko watch -- COMMAND` does.")
+        return 0
+    rows = [
+        (
+            str(one["id"]),
+            date_time(one["started_at"]),
+            " ".join(one["command"])[:60],
+            "" if one["exit_code"] is None else str(one["exit_code"]),
+            one["state"],
+            one["decision"],
+            one["by"],
+            one["sentence"],
+        )
+        for one in found
+    ]
+    print_table(("", "started (UTC)", "command", "exit", "state", "verdict", "by", "because"), rows)
     return 0
 
 

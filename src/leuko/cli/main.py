@@ -22,6 +22,7 @@ from leuko.cli import (
     server,
     status,
     trends,
+    watch,
     why,
 )
 from leuko.cli.group import Commands
@@ -39,7 +40,7 @@ SECTIONS = {
         push.rollback,
     ),
     "Looking": (status.status, why.why, log.log, hosts.hosts, trends.trends),
-    "Judging": (mark.mark, limits.limits, replay.replay, calibrate.calibrate),
+    "Judging": (mark.mark, limits.limits, replay.replay, calibrate.calibrate, watch.watch),
     "Locking": (locks.lock, locks.unlock, locks.locks),
     "Besides": (extras.completion, extras.schema),
 }

@@ -22,6 +22,7 @@ from leuko.web.views.changes import change, changes
 from leuko.web.views.hosts import hosts
 from leuko.web.views.limits import limit_changes, limits
 from leuko.web.views.locks import locks
+from leuko.web.views.observations import observation, observations
 from leuko.web.views.operations import operations
 from leuko.web.views.push import push
 from leuko.web.views.pushes import pushes
@@ -161,6 +162,12 @@ class Rows:
         gauge = str(asked.query.get("gauge") or "")
         return await limit_changes(asked.store, asked.line, gauge=gauge, limit=asked.limit)
 
+    async def _observations(self, asked: _Asked) -> Any:
+        return await observations(asked.store, asked.line, limit=asked.limit)
+
+    async def _observation(self, asked: _Asked) -> Any:
+        return await observation(asked.store, asked.line, asked.number)
+
     async def _operations(self, asked: _Asked) -> Any:
         return await operations(asked.store, asked.line, self._clock.now(), limit=asked.limit)
 
@@ -201,6 +208,8 @@ _VIEWS: Mapping[str, Callable[[Rows, _Asked], Awaitable[Any]]] = MappingProxyTyp
         "trends": Rows._trends,  # noqa: SLF001
         "limits": Rows._limits,  # noqa: SLF001
         "limits/*": Rows._limit_changes,  # noqa: SLF001
+        "observations": Rows._observations,  # noqa: SLF001
+        "observations/*": Rows._observation,  # noqa: SLF001
         "operations": Rows._operations,  # noqa: SLF001
         "events": Rows._events,  # noqa: SLF001
         "why": Rows._why,  # noqa: SLF001

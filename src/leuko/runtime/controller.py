@@ -30,6 +30,7 @@ from leuko.runtime.ground import Ground
 from leuko.runtime.guard import Guard
 from leuko.runtime.messenger import Messenger
 from leuko.runtime.obeying import Obeying, overrides_of
+from leuko.runtime.observing import Observing
 from leuko.runtime.planning import Planner
 from leuko.runtime.pusher import Pusher
 from leuko.runtime.queue import Queue
@@ -88,6 +89,7 @@ class Controller:
         self.studying = Studying(ground)
         self.pusher = Pusher(ground, self.fleet, self.judge, self.queue.admission, doors.held_up)
         self.guard = Guard(ground, self.fleet)
+        self.observing = Observing(ground)
         self.trends = TrendWatch(ground, doors.readings)
         self.watcher = Watcher(ground, self.mirror, self.mirror.history)
         self.gatehouse = Gatehouse(ground, lock_file_of(configuration.repository))
@@ -136,6 +138,7 @@ class Controller:
             Loop("offer what is green", self._offer, INTENT_SECONDS, clock, bell.ear()),
             Loop("look after the fleet", self.guard.look, _look_seconds(self.ground), clock),
             Loop("watch trends", self.trends.step, LOOK_SECONDS, clock),
+            Loop("watch deployments of others", self.observing.step, INTENT_SECONDS, clock, bell.ear()),
             Loop("keep the commit lock", self.gatehouse.step, INTENT_SECONDS, clock, bell.ear()),
         ]
 
@@ -165,6 +168,18 @@ class Controller:
             tell = Loop("tell people", self.messenger.run, INTENT_SECONDS, clock)
             for loop in (*self.loops, tell):
                 tasks.create_task(loop.run(), name=loop.name)
+
+    async def serve_text(self) -> None:
+        """Keeps the configuration that this process looks by; without a lease it acts on nothing."""
+        async with self.ground.write() as tx:
+            await self.ground.store.lines.serve(tx, self.ground.configuration.model_dump_json())
+
+    async def look_only(self) -> None:
+        """Samples, and notes what hosts run, until cancelled: nothing is pushed, built, mended or told."""
+        note = Loop("note the fleet", self.guard.note, _look_seconds(self.ground), self.ground.clock)
+        async with asyncio.TaskGroup() as tasks:
+            tasks.create_task(self._sample_for_ever(), name="sampling")
+            tasks.create_task(note.run(), name="fleet")
 
     async def _recovered(self) -> None:
         """What the one before left; a step of the builder does it, too, should this not succeed."""

@@ -38,16 +38,25 @@ class Guard:
         live = await ground.store.pushes.live(ground.line)
         active = await ground.store.pushes.active(ground.line)
         configuration = await self._configuration(live)
-        found = await self._probe_all(configuration)
-        known = {host.name: host for host in await ground.store.hosts.all(ground.line)}
         release = await ground.store.releases.get(ground.line, live.release) if live else None
-        rows = [self._row(host, known.get(host.name), facts, release) for host, facts in found]
-        await self._save(rows, known)
+        found = await self._seen(configuration, release)
         if active is not None:
             await self._notice_drift(active, found)
         elif live is not None and release is not None:
             await self._converge(live, release, configuration, dict(found))
             await self._prune(live, configuration, dict(found))
+
+    async def note(self) -> None:
+        """Only probes and stores what changed: nothing is held, and nothing mended."""
+        await self._seen(self._ground.configuration, None)
+
+    async def _seen(self, configuration: Configuration, release: Release | None) -> list[tuple[Host, Facts]]:
+        ground = self._ground
+        found = await self._probe_all(configuration)
+        known = {host.name: host for host in await ground.store.hosts.all(ground.line)}
+        rows = [self._row(host, known.get(host.name), facts, release) for host, facts in found]
+        await self._save(rows, known)
+        return found
 
     async def _configuration(self, live: Push | None) -> Configuration:
         if live is None:

@@ -32,6 +32,7 @@ from leuko.runtime.ground import Ground
 from leuko.runtime.limiting import set_limit
 from leuko.runtime.locking import release_lock, take_lock
 from leuko.runtime.marking import mark
+from leuko.runtime.observing import Observing
 from leuko.runtime.planning import Planner
 from leuko.runtime.queue import Queue
 from leuko.runtime.saving import background, save
@@ -46,7 +47,7 @@ log = structlog.get_logger(__name__)
 Answer = Mapping[str, Any]
 QUICK = frozenset({
     IntentKind.ABORT, IntentKind.HOLD, IntentKind.RESUME, IntentKind.PROMOTE, IntentKind.LOCK,
-    IntentKind.UNLOCK, IntentKind.POKE, IntentKind.LIMIT,
+    IntentKind.UNLOCK, IntentKind.POKE, IntentKind.LIMIT, IntentKind.OBSERVE,
     IntentKind.ROLLBACK,
 })  # fmt: skip
 """A handful of rows each. A rollback of what is live also reads the commits since: that is quick enough."""
@@ -173,6 +174,7 @@ class Obeying:
             IntentKind.POKE: self._poke,
             IntentKind.LIMIT: partial(set_limit, self.ground),
             IntentKind.MARK: partial(mark, self.ground),
+            IntentKind.OBSERVE: Observing(self.ground).obey,
             **dict.fromkeys(STUDIES, partial(self._studies, self.ground.line)),
         }
         return await ways[intent.kind](intent)

@@ -16,9 +16,11 @@ from leuko.web.failures import NotThere
 from leuko.web.site import Asked, Site, answer, limit, may_read, may_write, number
 from leuko.web.views.builds import build_view
 from leuko.web.views.changes import change, changes
+from leuko.web.views.drills import drills
 from leuko.web.views.hosts import hosts
 from leuko.web.views.limits import limit_changes, limits
 from leuko.web.views.locks import locks
+from leuko.web.views.observations import observation, observations
 from leuko.web.views.operations import operations
 from leuko.web.views.push import push
 from leuko.web.views.pushes import pushes
@@ -139,6 +141,13 @@ async def get_trends(request: Asked, site: Site, application: str, environment: 
     return answer(await trends(site.store, await site.line(application, environment)))
 
 
+@get(L + "/drills")
+async def get_drills(request: Asked, site: Site, application: str, environment: str) -> Response[bytes]:
+    may_read(request)
+    line = await site.line(application, environment)
+    return answer(await drills(site.store, line, limit=_page(request, 50)[0]))
+
+
 @get(L + "/limits")
 async def get_limits(request: Asked, site: Site, application: str, environment: str) -> Response[bytes]:
     may_read(request)
@@ -155,6 +164,24 @@ async def get_limit_changes(
     rows, before = _page(request, 20)
     gauge = request.query_params.get("gauge", "")
     return answer(await limit_changes(site.store, line, gauge=gauge, limit=rows, before=before))
+
+
+@get(L + "/observations")
+async def get_observations(request: Asked, site: Site, application: str, environment: str) -> Response[bytes]:
+    may_read(request)
+    line = await site.line(application, environment)
+    rows, before = _page(request, 20)
+    return answer(await observations(site.store, line, limit=rows, before=before))
+
+
+@get(L + "/observations/{which:str}")
+async def get_observation(
+    request: Asked, site: Site, application: str, environment: str, which: str
+) -> Response[bytes]:
+    may_read(request)
+    line = await site.line(application, environment)
+    wanted = number(which, "an observation's number") or 0
+    return answer(_there(await observation(site.store, line, wanted), f"observation {wanted}"))
 
 
 @get(L + "/operations")
@@ -270,8 +297,11 @@ ROUTES = (
     get_hosts,
     get_locks,
     get_limits,
+    get_drills,
     get_trends,
     get_limit_changes,
+    get_observations,
+    get_observation,
     get_operations,
     get_events,
     get_stream,
