@@ -72,6 +72,7 @@ def test_the_demo_comes_true_and_leaves_nothing(tmp_path):
     assert list((tmp_path / "tmp").iterdir()) == []
 
 
+@pytest.mark.slow
 @pytest.mark.timeout(280)
 def test_what_was_expected_and_did_not_happen_is_told(tmp_path):
     story = (STORY[0], NOTHING, STORY[2])

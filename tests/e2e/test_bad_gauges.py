@@ -52,7 +52,14 @@ async def source() -> AsyncIterator[Source]:
     server.close()
 
 
-@pytest.mark.parametrize("how", ["garbage", "not a number", "nothing", "an error", "hangs"])
+@pytest.mark.parametrize(
+    "how",
+    [
+        "garbage",
+        "hangs",
+        *(pytest.param(how, marks=pytest.mark.slow) for how in ("not a number", "nothing", "an error")),
+    ],
+)
 async def test_a_source_that_fails_holds_the_push_and_is_named(site, source, how):
     url = f"http://127.0.0.1:{source.port}/{{name}}"
     http = {"url": url, "json_path": "queue", "timeout": "500ms"}
