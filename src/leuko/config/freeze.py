@@ -208,11 +208,15 @@ def _strictest(limits: tuple[GaugeLimit, ...]) -> tuple[GaugeLimit, ...]:
 
 def _covers(strict: GaugeLimit, loose: GaugeLimit) -> bool:
     """True when whatever breaks `loose` breaks `strict` as well."""
-    if (strict.scope, strict.role) != (loose.scope, loose.role) or strict.readings > loose.readings:
+    if _place(strict) != _place(loose) or strict.readings > loose.readings:
         return False
     above = loose.above is None or (strict.above is not None and strict.above <= loose.above)
     below = loose.below is None or (strict.below is not None and strict.below >= loose.below)
     return above and below
+
+
+def _place(limit: GaugeLimit) -> tuple[str, str, str]:
+    return limit.scope, limit.role, limit.host
 
 
 def _ignored(installation: Configuration, revision: Configuration, tree: Tree) -> Iterator[str]:

@@ -50,6 +50,12 @@ def check_gauges(configuration: Configuration, notes: Notes) -> None:
         for index, limit in enumerate(gauge.limits):
             _check_limit(configuration, gauge, limit, (*path, "limits", index), notes)
     _check_coverage(configuration, notes)
+    for index, log in enumerate(configuration.slow_queries):
+        where: Path = ("slow_queries", index)
+        _check_file(log.file, (*where, "file"), notes)
+        for place, role in enumerate(log.roles):
+            if role not in known_roles(configuration):
+                notes.unknown_role((*where, "roles", place), role, known_roles(configuration))
 
 
 def _check_source(configuration: Configuration, gauge: Gauge, path: Path, notes: Notes) -> None:

@@ -20,6 +20,7 @@ from leuko.config.sources import (
     HttpSource,
     LogSource,
     PrometheusSource,
+    SlowLog,
     SqlSource,
 )
 from leuko.config.trends import GaugeTrend, Trends
@@ -387,6 +388,7 @@ class Configuration(Section):
     push: PushSection = Field(PushSection(), description="How a release goes out.")
     gauges: dict[str, Gauge] = Field({}, description="Name -> what is watched.")
     trends: Trends = Field(Trends(), description="What is watched after a release is live.")
+    slow_queries: tuple[SlowLog, ...] = Field((), description="Logs that `leuko slow` and its page read.")
     locks: Locks = Field(Locks(), description="How locks behave.")
     notify: Notify = Field(Notify(), description="Who is told of what.")
     secrets: dict[str, Secret] = Field(

@@ -148,3 +148,14 @@ class CommandSource(Section):
         False, description="For counts and ratios: the value only ever grows, differences are taken."
     )
     timeout: Duration = Field(3.0, description="Longest time; then its processes are killed.")
+
+
+class SlowLog(Section):
+    """A database's log of slow queries, on hosts of the fleet. Only from the installation's own file."""
+
+    file: str = Field(description="Path, absolute or below `<root>/<application>/<component>`.")
+    format: Literal["mysql", "postgresql"] = Field(
+        description="`mysql`: the slow query log of MySQL and MariaDB; `postgresql`: the server's log with "
+        "`log_min_duration_statement`."
+    )
+    roles: tuple[str, ...] = Field((), description="Only hosts of these roles; empty: all.")
