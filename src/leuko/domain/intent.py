@@ -34,6 +34,7 @@ class IntentKind(StrEnum):
     OBSERVE = "observe"
     MARK = "mark"
     DRILL = "drill"
+    READ = "read"
 
     @property
     def about_a_push(self) -> bool:

@@ -52,12 +52,16 @@ QUICK = frozenset({
 })  # fmt: skip
 """A handful of rows each. A rollback of what is live also reads the commits since: that is quick enough."""
 STUDIES = frozenset({IntentKind.TRY, IntentKind.REPLAY, IntentKind.CALIBRATE})
-LONG = STUDIES | {IntentKind.ADOPT}
+LONG = STUDIES | {IntentKind.ADOPT, IntentKind.READ}
 TRIES = 10
 LEASE_LOST = "S011"
 RECENT = 100
 NAMED = 12
 """Characters of the revision in a release's name."""
+
+
+async def _nowhere(_intent: Intent) -> Answer:
+    raise Refused("this process reaches no hosts", code="P044")
 
 
 @dataclass
@@ -73,6 +77,7 @@ class Obeying:
     poke: Callable[[], None]
     look: Callable[[], Awaitable[object]]
     """Looks at the branch now."""
+    read: Callable[[Intent], Awaitable[Answer]] = _nowhere
 
     def __post_init__(self) -> None:
         self._slow: dict[int, asyncio.Task[None]] = {}
@@ -174,6 +179,7 @@ class Obeying:
             IntentKind.POKE: self._poke,
             IntentKind.LIMIT: partial(set_limit, self.ground),
             IntentKind.MARK: partial(mark, self.ground),
+            IntentKind.READ: self.read,
             IntentKind.OBSERVE: Observing(self.ground).obey,
             **dict.fromkeys(STUDIES, partial(self._studies, self.ground.line)),
         }

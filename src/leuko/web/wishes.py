@@ -50,6 +50,7 @@ ARGUMENTS: Mapping[IntentKind, Mapping[str, type]] = {
     IntentKind.ADOPT: {"host": str, "component": str},
     IntentKind.VERIFY: {"revision": str},
     IntentKind.MARK: {"push": int, "correct": bool},
+    IntentKind.READ: {"what": str, "host": str, "since": float},
     IntentKind.DRILL: {"fault": str, "host": str, "gauge": str, "with_customers": bool},
     IntentKind.LIMIT: {
         "gauge": str,
@@ -86,6 +87,7 @@ ARGUMENTS: Mapping[IntentKind, Mapping[str, type]] = {
 }
 _CHOICES = {
     (IntentKind.LOCK, "kind"): ("push", "commit"),
+    (IntentKind.READ, "what"): ("errors", "slow"),
     (IntentKind.LOCK, "severity"): ("hard", "warn"),
     (IntentKind.DRILL, "fault"): ("errors", "silence"),
     (IntentKind.LIMIT, "scope"): ("host", "aggregate"),
@@ -98,6 +100,7 @@ _REQUIRED = {
     IntentKind.VERIFY: ("revision",),
     IntentKind.LIMIT: ("gauge",),
     IntentKind.MARK: ("push",),
+    IntentKind.READ: ("what",),
     IntentKind.REPLAY: ("push",),
 }
 _REASONED = {
