@@ -128,6 +128,10 @@ LIMITS = {
         "[{above: 0.01, scope: aggregate}]",
         "[{above: 0.05}, {above: 0.01, scope: aggregate}]",
     ),
+    "of one host": (
+        "[{above: 0.5, host: www1}]",
+        "[{above: 0.05}, {above: 0.5, host: www1}]",
+    ),
     "on the other side": ("[{below: 0.001}]", "[{above: 0.05}, {below: 0.001}]"),
 }
 

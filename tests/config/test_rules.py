@@ -49,11 +49,15 @@ CASES: dict[str, tuple[dict[str, str], list[str]]] = {
     # gauges
     "no source": (
         gauge("{kind: count}"),
-        ["gauges.g: should have exactly one source out of host, log, http, prometheus, graphite, sql and command; it has none [C020]"],
+        [
+            "gauges.g: should have exactly one source out of host, log, http, prometheus, graphite, sql and command; it has none [C020]"
+        ],
     ),
     "two sources": (
         gauge("{kind: level, host: {figure: cpu}, http: {url: 'http://x/', json_path: a}}"),
-        ["gauges.g: should have exactly one source out of host, log, http, prometheus, graphite, sql and command; it has host and http [C020]"],
+        [
+            "gauges.g: should have exactly one source out of host, log, http, prometheus, graphite, sql and command; it has host and http [C020]"
+        ],
     ),
     "a counted figure": (
         gauge("{kind: count, host: {figure: cpu}}"),
@@ -166,6 +170,13 @@ CASES: dict[str, tuple[dict[str, str], list[str]]] = {
         [
             'gauges.g.limits[0].role: the gauge is not read on hosts of the role "db" [C030]',
             'gauges.g.limits[1].role: there is no role "dbs" [C030]',
+        ],
+    ),
+    "a limit of a host that is none": (
+        gauge("{kind: level, host: {figure: cpu}, limits: [{above: 1, host: www99, role: www}]}"),
+        [
+            "gauges.g.limits[0].host: names one host: a role, or an aggregate, beside it says something else [C030]",
+            'gauges.g.limits[0].host: no host of the fleet is called "www99" [C030]',
         ],
     ),
     "a limit that no watch can break": (
