@@ -189,6 +189,44 @@ def looks(cells: Cells) -> str:
     return _table(["", "CPU", "wall"], rows)
 
 
+def real(cells: Cells) -> str:
+    """Pretended pushes on the demo's fleet."""
+    rows = [
+        [fault, f"{plain(found)} % of {found['of']}", _second(found["half"])]
+        for cell in cells.values()
+        if cell["cell"].startswith("real: ")
+        for fault, found in cell["pushes"].items()
+    ]
+    return _table(["planted", "rolled back", "half by second"], rows)
+
+
+def misses(cells: Cells) -> str:
+    """Every cell that misses its bar, and how."""
+    rows = [row for cell in cells.values() for row in (*_too_often(cell), *_too_slow(cell))]
+    return _table(["cell", "who", "measured", "bar"], rows)
+
+
+def _too_often(cell: Mapping[str, Any]) -> Iterable[list[str]]:
+    """More than half a per cent of healthy pushes."""
+    if cell["cell"].endswith("healthy") and cell["cell"].startswith("one: "):
+        return
+    for name in ("Leuko 0.5 %", "Leuko, learned 0.5 %"):
+        rate = cell.get("rates", {}).get(name)
+        if rate is not None and rate["rolled_back"] > 0.005 * rate["of"]:
+            yield [cell["cell"], name, f"{rate['rolled_back']} of {rate['of']}", "0.5 %"]
+
+
+def _too_slow(cell: Mapping[str, Any]) -> Iterable[list[str]]:
+    if not cell["cell"].startswith("one: ") or "speeds" not in cell:
+        return
+    gauge, fleet, size = cell["cell"].removeprefix("one: ").split(", ")
+    study = reached(gauge, size, fleet)
+    name = next(name for name in ("Leuko, learned 0.1 %", "Leuko 0.1 %") if name in cell["speeds"])
+    if study is not None and slower(cell["speeds"][name], study):
+        told = "/".join(_second(value) for value in study)
+        yield [cell["cell"], name, speed(cell["speeds"][name]), told]
+
+
 def everything(cells: Cells) -> str:
     """All tables under their headings."""
     parts = [("One look", looks(cells)), ("Healthy pushes, ten gauges", healthy(cells))]
@@ -201,5 +239,6 @@ def everything(cells: Cells) -> str:
     parts.append(("A doubled cpu in every world", others(cells, "doubled: ")))
     parts += [("One of ten gauges is bad", one_of_ten(cells)), ("The last phase", others(cells, "last: "))]
     parts += [("Fleets of one and two hosts", others(cells, "small: ")), ("Decisions", said(cells))]
-    parts.append(("The placebo gate", gates(cells)))
+    parts += [("The placebo gate", gates(cells)), ("Real gauges", real(cells))]
+    parts.append(("What misses its bar", misses(cells)))
     return "\n\n".join(f"### {title}\n\n{table}" for title, table in parts) + "\n"
