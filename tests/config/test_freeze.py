@@ -129,8 +129,8 @@ LIMITS = {
         "[{above: 0.05}, {above: 0.01, scope: aggregate}]",
     ),
     "of one host": (
-        "[{above: 0.5, host: www1}]",
-        "[{above: 0.05}, {above: 0.5, host: www1}]",
+        "[{above: 0.5, host: a}]",
+        "[{above: 0.05}, {above: 0.5, host: a}]",
     ),
     "on the other side": ("[{below: 0.001}]", "[{above: 0.05}, {below: 0.001}]"),
 }

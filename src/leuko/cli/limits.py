@@ -316,5 +316,5 @@ def _print(found: Mapping[str, Any]) -> None:
 
 
 def _where(one: Mapping[str, Any]) -> str:
-    besides = ", ".join(one["besides"])
+    besides = ", ".join(f"{name[1:]} hosts" if name.startswith("@") else name for name in one["besides"])
     return f"{one['about']}, but {besides}" if besides else str(one["about"])
