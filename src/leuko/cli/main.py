@@ -7,6 +7,7 @@ import click
 from leuko.cli import (
     calibrate,
     check,
+    errors,
     extras,
     hook,
     hosts,
@@ -39,7 +40,7 @@ SECTIONS = {
         push.retry,
         push.rollback,
     ),
-    "Looking": (status.status, why.why, log.log, hosts.hosts, trends.trends),
+    "Looking": (status.status, why.why, log.log, hosts.hosts, trends.trends, errors.errors, errors.slow),
     "Judging": (mark.mark, limits.limits, replay.replay, calibrate.calibrate, watch.watch),
     "Locking": (locks.lock, locks.unlock, locks.locks),
     "Besides": (extras.completion, extras.schema),

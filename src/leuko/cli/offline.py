@@ -19,6 +19,7 @@ from leuko.store.store import Store
 from leuko.web.outputs import Outputs
 from leuko.web.views.builds import build_view
 from leuko.web.views.changes import change, changes
+from leuko.web.views.errors import DAY, errors
 from leuko.web.views.hosts import hosts
 from leuko.web.views.limits import limit_changes, limits
 from leuko.web.views.locks import locks
@@ -155,6 +156,10 @@ class Rows:
     async def _trends(self, asked: _Asked) -> Any:
         return await trends(asked.store, asked.line)
 
+    async def _errors(self, asked: _Asked) -> Any:
+        host, seconds = str(asked.query.get("host") or ""), float(asked.query.get("since") or DAY)
+        return await errors(asked.store, asked.line, self._clock.now(), host=host, seconds=seconds)
+
     async def _limits(self, asked: _Asked) -> Any:
         return await limits(asked.store, asked.line)
 
@@ -206,6 +211,7 @@ _VIEWS: Mapping[str, Callable[[Rows, _Asked], Awaitable[Any]]] = MappingProxyTyp
         "hosts": Rows._hosts,  # noqa: SLF001
         "locks": Rows._locks,  # noqa: SLF001
         "trends": Rows._trends,  # noqa: SLF001
+        "errors": Rows._errors,  # noqa: SLF001
         "limits": Rows._limits,  # noqa: SLF001
         "limits/*": Rows._limit_changes,  # noqa: SLF001
         "observations": Rows._observations,  # noqa: SLF001

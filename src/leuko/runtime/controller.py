@@ -28,6 +28,7 @@ from leuko.runtime.gatehouse import Gatehouse, lock_file_of
 from leuko.runtime.gauging import Judge, Sampling
 from leuko.runtime.ground import Ground
 from leuko.runtime.guard import Guard
+from leuko.runtime.logs import Logs
 from leuko.runtime.messenger import Messenger
 from leuko.runtime.obeying import Obeying, overrides_of
 from leuko.runtime.observing import Observing
@@ -105,6 +106,7 @@ class Controller:
             adopting,
             self._look_at_branch.set,
             self._look_once,
+            read=Logs(ground, self.fleet.start).read,
         )
         self.messenger = Messenger(ground, doors.notifiers, doors.address)
         self.loops = self._loops()

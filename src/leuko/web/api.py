@@ -17,6 +17,7 @@ from leuko.web.site import Asked, Site, answer, limit, may_read, may_write, numb
 from leuko.web.views.builds import build_view
 from leuko.web.views.changes import change, changes
 from leuko.web.views.drills import drills
+from leuko.web.views.errors import DAY, errors
 from leuko.web.views.hosts import hosts
 from leuko.web.views.limits import limit_changes, limits
 from leuko.web.views.locks import locks
@@ -133,6 +134,14 @@ async def get_locks(request: Asked, site: Site, application: str, environment: s
     may_read(request)
     line = await site.line(application, environment)
     return answer(await locks(site.store, line, site.clock.now(), limit=_page(request, 50)[0]))
+
+
+@get(L + "/errors")
+async def get_errors(request: Asked, site: Site, application: str, environment: str) -> Response[bytes]:
+    may_read(request)
+    line = await site.line(application, environment)
+    host, seconds = request.query_params.get("host", ""), _seconds(request.query_params.get("since"))
+    return answer(await errors(site.store, line, site.clock.now(), host=host, seconds=seconds))
 
 
 @get(L + "/trends")
@@ -284,6 +293,21 @@ def _release(release: Release) -> dict[str, Any]:
     }
 
 
+def _seconds(text: str | None) -> float:
+    """How far back; a day where it is not said."""
+    if not text:
+        return DAY
+    try:
+        seconds = float(text)
+    except ValueError:
+        seconds = float("nan")
+    if not 0 < seconds <= 365 * DAY:
+        raise LeukoError(
+            f"should be a number of seconds, not {text[:40]!r}", where="since", way_out="600", code="W002"
+        )
+    return seconds
+
+
 ROUTES = (
     get_lines,
     get_status,
@@ -298,6 +322,7 @@ ROUTES = (
     get_locks,
     get_limits,
     get_drills,
+    get_errors,
     get_trends,
     get_limit_changes,
     get_observations,

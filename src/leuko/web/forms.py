@@ -63,6 +63,8 @@ async def post_wish(request: Asked, site: Site, application: str, environment: s
         return answer(reply.body, reply.status)
     root = f"/{quote(application, safe='')}/{quote(environment, safe='')}"
     page = "/limits" if wanted.kind in (IntentKind.LIMIT, IntentKind.TRY) else ""
+    if wanted.kind is IntentKind.READ:
+        page = f"/{wanted.arguments['what']}"
     return Redirect(f"{root}{page}?intent={reply.body['id']}#answer", status_code=303)
 
 
@@ -97,10 +99,16 @@ def wanted_of(form: dict[str, str]) -> Wish:
         case "mark":
             arguments = {"push": about.push or 0, "correct": rest == "true"}
             return Wish(IntentKind.MARK, arguments=arguments, why=why)
-        case "set-limit" | "clear-limit" | "try-limit":
-            return limit_wish(word, form)
+        case "set-limit" | "clear-limit" | "try-limit" | "read":
+            return _read(rest, form) if word == "read" else limit_wish(word, form)
         case _:
             raise LeukoError("no such button", where="do", way_out="load the page again", code="W020")
+
+
+def _read(what: str, form: dict[str, str]) -> Wish:
+    """The hosts' logs, now."""
+    host, since = form.get("host", "").strip(), float(_whole(form.get("since")) or 600)
+    return Wish(IntentKind.READ, arguments={"what": what, "host": host, "since": since})
 
 
 def _as(about: Wish, kind: IntentKind) -> Wish:

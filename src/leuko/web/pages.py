@@ -19,6 +19,7 @@ from leuko.web.gathering import gather
 from leuko.web.site import Asked, Site, caller, may_read, number
 from leuko.web.tables import by_author, gauge_tables, rollback_bars
 from leuko.web.views.changes import change
+from leuko.web.views.errors import errors, reading
 from leuko.web.views.hosts import host_view, troubled_first
 from leuko.web.views.limits import limits, trial
 from leuko.web.views.operations import operations
@@ -154,6 +155,33 @@ async def get_hosts_page(request: Asked, site: Site, application: str, environme
     )
 
 
+@get("/{application:str}/{environment:str}/errors")
+async def get_errors_page(request: Asked, site: Site, application: str, environment: str) -> Response[Any]:
+    may_read(request)
+    return await _logs_page(request, site, await site.line(application, environment), "errors")
+
+
+@get("/{application:str}/{environment:str}/slow")
+async def get_slow_page(request: Asked, site: Site, application: str, environment: str) -> Response[Any]:
+    may_read(request)
+    return await _logs_page(request, site, await site.line(application, environment), "slow")
+
+
+async def _logs_page(request: Asked, site: Site, line: Line, what: str) -> Response[Any]:
+    async def render() -> str:
+        view = await errors(site.store, line, site.clock.now())
+        asked = number(request.query_params.get("intent"), "intent")
+        return site.pages.render(
+            f"{what}.html",
+            **_of_line(request, site, line, view.event, live=False),
+            view=view,
+            reply=await _reply(request, site, line),
+            found=await reading(site.store, line, asked, what),
+        )
+
+    return await _fresh(request, site, line, render)
+
+
 @get("/{application:str}/{environment:str}/trends")
 async def get_trends_page(request: Asked, site: Site, application: str, environment: str) -> Response[Any]:
     may_read(request)
@@ -264,4 +292,6 @@ ROUTES = (
     get_hosts_page,
     get_limits_page,
     get_trends_page,
+    get_errors_page,
+    get_slow_page,
 )

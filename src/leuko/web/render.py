@@ -108,6 +108,7 @@ def environment() -> Environment:
         "tone": tone,
         "codes": codes,
         "iso": iso,
+        "moment": datetime.fromisoformat,
         "clock": clock,
         "span": words.span,
         "short": words.short,
