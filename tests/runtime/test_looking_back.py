@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import shutil
 from dataclasses import replace
-from datetime import timedelta
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
 import pytest
@@ -19,6 +19,7 @@ from leuko.domain.push import State
 from leuko.runtime.calibration import calibrate
 from leuko.runtime.limit_trials import proposal_of, try_out
 from leuko.runtime.replaying import Settings, replay
+from leuko.store.marks import Mark
 from leuko.store.store import Store
 
 GOOD, BAD = 2, 3
@@ -121,6 +122,14 @@ async def test_a_limit_that_only_the_bad_push_breaks(store) -> None:
     loose = await trial(store, gauge="errors", above=1e6)
     assert loose.stopped == ()
     assert loose.missed == (BAD,)
+
+
+async def test_what_people_said_of_a_rollback_counts_more_than_the_rollback(store) -> None:
+    async with store.write(LINE) as tx:
+        at = datetime(2026, 3, 2, tzinfo=UTC)
+        await store.marks.set(tx, Mark(BAD, correct=False, by="ann", why="the network", at=at))
+    found = await trial(store, gauge="errors", above=60.0)
+    assert [one.bad for one in found.stopped] == ["no, says ann"]
 
 
 async def test_a_budget(store) -> None:

@@ -60,7 +60,7 @@ class Ward(Rig):
         async with store.write(LINE) as tx:
             await store.lines.serve(tx, made.model_dump_json())
         await ward.live(release("b"))
-        await ward.pass_time(1500)
+        await ward.pass_time(900)
         return ward
 
     async def pass_time(self, seconds: int, pusher: Pusher | None = None, number: int = 0) -> None:

@@ -111,7 +111,11 @@ async def try_out(
     tried = 0
     span = await store.readings.span(line)
     first, last = span or (None, None)
-    found = [one for one in await store.pushes.recent(line, limit=pushes) if one.state.ended and one.history]
+    found = [
+        one
+        for one in await store.pushes.recent(line, limit=pushes)
+        if one.state.ended and one.history and one.origin.value != "drill"
+    ]
     for done, push in enumerate(found):
         progress(done, len(found) + 1)
         try:
@@ -200,6 +204,10 @@ def _cut(question: Question, ticks: int) -> Question:
 
 async def _bad(store: Store, line: Line, push: Push) -> str:
     """Whether the push was bad, as people and verdicts said."""
+    mark = await store.marks.get(line, push.number)
+    if mark is not None:
+        right = "yes" if mark.correct is (push.state in BACK) else "no"
+        return f"{right}, says {mark.by}"
     release = await store.releases.get(line, push.release)
     if push.stop is not None and push.state in BACK:
         return {
