@@ -80,7 +80,7 @@ class World:
         )
 
 
-def start(fleet: Fleet = BOTH, *, observe: bool = False) -> World:
+def start(fleet: Fleet = BOTH, *, observe: bool = False, drill: bool = False) -> World:
     phases = {phase for _, _, phase in fleet}
     push = Push(
         number=1,
@@ -94,6 +94,7 @@ def start(fleet: Fleet = BOTH, *, observe: bool = False) -> World:
             unreachable_allowed=1,
             failed_allowed=1,
             observe=observe,
+            drill=drill,
         ),
         state=State.PENDING,
         since=AT,
@@ -237,7 +238,10 @@ def check(world: World) -> None:
     ],
 )
 def reachable(request) -> dict[tuple[object, ...], tuple[World, set[tuple[object, ...]]]]:
-    first = start(request.param, observe=request.param is OBSERVING)
+    return walk(start(request.param, observe=request.param is OBSERVING))
+
+
+def walk(first: World) -> dict[tuple[object, ...], tuple[World, set[tuple[object, ...]]]]:
     seen: dict[tuple[object, ...], tuple[World, set[tuple[object, ...]]]] = {}
     queue = deque([first])
     known = {first.key}
@@ -311,6 +315,17 @@ def test_inconclusive_never_goes_further() -> None:
         after = advance(push, Judged(0, 1, decision, "no data"), AT)
         assert after.phase == 0
         assert after.state in (State.WATCHING, State.HELD)
+
+
+@pytest.mark.timeout(120)
+def test_a_drill_always_goes_back_and_never_becomes_live() -> None:
+    found = walk(start((("www1", "www", 0), ("chat1", "chat", 0)), drill=True))
+    states = {world.push.state for world, _ in found.values()}
+    assert State.LIVE not in states
+    assert {State.ROLLED_BACK, State.WATCHING, State.HELD} <= states
+    causes = {world.push.stop.cause for world, _ in found.values() if world.push.stop is not None}
+    assert Cause.DRILL in causes
+    assert Cause.VERDICT not in causes, "a drill convicts nothing"
 
 
 @pytest.mark.parametrize("decision", [Decision.FAIL, Decision.HOLD])

@@ -82,11 +82,14 @@ class Yard:
                 await yard.adopting.wait()
             return {"hosts": {}, "release": ""}
 
+        async def drill(_intent: Intent) -> dict[str, object]:
+            return {"drill": 1}
+
         async def nothing_new() -> None:
             """The mirror of these tests is as new as it gets."""
 
         obeying = Obeying(
-            ground, queue, planner, builder, mirror, adopt, lambda: poked.append(True), nothing_new
+            ground, queue, planner, builder, mirror, adopt, lambda: poked.append(True), nothing_new, drill
         )
         yard = cls(ground, clock, origin, mirror, builder, queue, obeying, poked, archives)
         return yard

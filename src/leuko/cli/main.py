@@ -7,6 +7,7 @@ import click
 from leuko.cli import (
     calibrate,
     check,
+    drill,
     errors,
     extras,
     hook,
@@ -41,7 +42,7 @@ SECTIONS = {
         push.rollback,
     ),
     "Looking": (status.status, why.why, log.log, hosts.hosts, trends.trends, errors.errors, errors.slow),
-    "Judging": (mark.mark, limits.limits, replay.replay, calibrate.calibrate, watch.watch),
+    "Judging": (mark.mark, drill.drill, limits.limits, replay.replay, calibrate.calibrate, watch.watch),
     "Locking": (locks.lock, locks.unlock, locks.locks),
     "Besides": (extras.completion, extras.schema),
 }

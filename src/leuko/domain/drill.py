@@ -54,9 +54,15 @@ class Drill:
     push: int | None = None
     gauge: str = ""
     file: str = ""
-    """The log on the host that error lines are appended to."""
+    """The log on the host that lines are appended to; empty for silence."""
+    match: str = ""
+    """What the gauge looks for in it."""
     line: str = ""
-    """What is appended; empty for silence."""
+    """What is appended; empty: the newest line that matches, as the host finds it."""
+    rate: int = 0
+    """Lines a second."""
+    marker: str = ""
+    """A file on the host: the planting ends when it is gone."""
     role: str = ""
     planted_at: datetime | None = None
     ended_at: datetime | None = None

@@ -72,6 +72,7 @@ class Cause(StrEnum):
     STAGING_FAILED = "staging failed"
     SUPERSEDED = "superseded"
     REFUSED = "refused"
+    DRILL = "drill"
 
     @property
     def convicts(self) -> bool:
@@ -103,6 +104,8 @@ class Rules:
     restore_timeout: float = 300.0
     observe: bool = False
     """Judge without acting: what the watch finds is told, and the push goes on."""
+    drill: bool = False
+    """A fault is planted on purpose: it always goes back, and convicts nothing."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -274,6 +277,7 @@ Intent = Abort | Hold | Resume | Promote | RollBack
 Event = Report | Intent
 
 _BACK = State.ROLLING_BACK
+NOT_CAUGHT: Final = "the watch ended without a verdict against the planted fault"
 NO_VERDICT: Final = "the watch did not come to a verdict within push.watch_timeout"
 TABLE: Final[Mapping[State, Mapping[str, tuple[State, ...]]]] = MappingProxyType(
     {
@@ -302,7 +306,7 @@ TABLE: Final[Mapping[State, Mapping[str, tuple[State, ...]]]] = MappingProxyType
         State.WATCHING: {
             "judged": (State.SWITCHING, State.COMPLETING, State.LIVE, State.HELD, _BACK),
             "promote": (State.SWITCHING, State.COMPLETING, State.LIVE),
-            "expired": (State.HELD, State.SWITCHING, State.COMPLETING, State.LIVE),
+            "expired": (State.HELD, _BACK, State.SWITCHING, State.COMPLETING, State.LIVE),
             "drifted": (State.HELD,),
             "abort": (_BACK,),
             "roll back": (_BACK,),
@@ -514,6 +518,8 @@ def _failed_sentence(event: Progressed) -> str:
 def _judge(push: Push, event: Judged, at: datetime) -> Push:
     if (event.phase, event.watch) != (push.phase, push.watch):
         return push  # about an earlier watch
+    if push.rules.drill:
+        return _drilled(push, event, at)
     if push.rules.observe and event.decision in (Decision.FAIL, Decision.HOLD):
         return _spare(push, event, at)
     if event.decision is Decision.FAIL:
@@ -528,6 +534,18 @@ def _judge(push: Push, event: Judged, at: datetime) -> Push:
             return _hold(push, event.sentence, "leuko", at)
         case Decision.PASS:
             return _passed(push, at)
+
+
+def _drilled(push: Push, event: Judged, at: datetime) -> Push:
+    """A drill goes back in any case: as soon as its fault is caught, or when its watch is over."""
+    if push.state is _BACK or not _was_switched(push):
+        return push
+    if event.decision is Decision.FAIL:
+        return _back(push, Stop(Cause.DRILL, event.sentence), at)
+    if event.decision is Decision.HOLD:
+        push = _noted(push, event.decision, event.sentence, at)
+    over = push.state is State.WATCHING and event.full
+    return _back(push, Stop(Cause.DRILL, NOT_CAUGHT), at) if over else push
 
 
 def _spare(push: Push, event: Judged, at: datetime) -> Push:
@@ -563,6 +581,8 @@ def _expire(push: Push, at: datetime) -> Push:
             )
         case State.SWITCHING | State.COMPLETING:
             return _back(push, Stop(Cause.TIMED_OUT, "switching took longer than push.switch_timeout"), at)
+        case State.WATCHING if push.rules.drill:
+            return _back(push, Stop(Cause.DRILL, NOT_CAUGHT), at)
         case State.WATCHING if push.rules.observe:
             return _passed(_noted(push, Decision.HOLD, NO_VERDICT, at), at)
         case State.WATCHING:
@@ -612,6 +632,8 @@ def _resumed(push: Push, held_from: State, at: datetime) -> Push:
 
 
 def _promoted(push: Push, intent: Promote, at: datetime) -> Push:
+    if push.rules.drill:
+        raise _refused(push, intent, "it is a drill, and goes back by itself")
     if push.state is State.WATCHING or (push.state is State.HELD and push.held_from is State.WATCHING):
         return _passed(push, at)
     if push.state is State.HELD and push.held_from in (State.SWITCHING, State.COMPLETING):

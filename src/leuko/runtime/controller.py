@@ -23,6 +23,7 @@ from leuko.notify.port import Notifier
 from leuko.releases.archives import Archives
 from leuko.runtime.adopting import Adopting
 from leuko.runtime.builder import Builder
+from leuko.runtime.drilling import Drilling
 from leuko.runtime.fleet import RemoteFleet
 from leuko.runtime.gatehouse import Gatehouse, lock_file_of
 from leuko.runtime.gauging import Judge, Sampling
@@ -94,6 +95,7 @@ class Controller:
         self.trends = TrendWatch(ground, doors.readings)
         self.watcher = Watcher(ground, self.mirror, self.mirror.history)
         self.gatehouse = Gatehouse(ground, lock_file_of(configuration.repository))
+        self.drilling = Drilling(ground, self.fleet, self.planner)
         self._look_at_branch = asyncio.Event()
         self._looking = asyncio.Lock()
         adopting = Adopting(ground, self.fleet, self.mirror.history)
@@ -106,6 +108,7 @@ class Controller:
             adopting,
             self._look_at_branch.set,
             self._look_once,
+            self.drilling.ask,
             read=Logs(ground, self.fleet.start).read,
         )
         self.messenger = Messenger(ground, doors.notifiers, doors.address)
@@ -135,6 +138,7 @@ class Controller:
                 "watch the branch", self._watch, self.ground.configuration.poll, clock, self._look_at_branch
             ),
             Loop("listen for pokes", self._listen, POKE_SECONDS, clock),
+            Loop("drill", self.drilling.step, INTENT_SECONDS, clock, bell.ear()),
             Loop("study", self.studying.step, INTENT_SECONDS, clock, bell.ear()),
             Loop("build", self.builder.step, INTENT_SECONDS, clock, bell.ear()),
             Loop("offer what is green", self._offer, INTENT_SECONDS, clock, bell.ear()),

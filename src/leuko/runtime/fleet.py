@@ -47,6 +47,8 @@ class RemoteFleet:
         self._reach: Mapping[str, Reach] = {}
         self._learned_from: object = None
         self.seen: dict[str, Facts] = {}
+        self._readers: dict[str, Channel] = {}
+        self._silenced: dict[str, str] = {}
 
     async def perform(self, host: Host, orders: Sequence[Order]) -> Outcome:
         """One after the other; the first that is not done ends it. Seconds add up."""
@@ -90,6 +92,25 @@ class RemoteFleet:
         host = self._ground.host(host_name)
         if host is None:
             raise Unreachable(f"{host_name} is not in the fleet", where=host_name)
+        if host_name in self._silenced:
+            raise Unreachable(self._silenced[host_name], where=host_name)
+        channel = await self._pool.start(self._address(host), argv, lane="readings")
+        self._readers[host_name] = channel
+        return channel
+
+    async def silence(self, host: Host, why: str) -> None:
+        """Nothing is read from the host any more, until `hear`: its reader is let go of."""
+        self._silenced[host.name] = why
+        reader = self._readers.pop(host.name, None)
+        if reader is not None:
+            await reader.close()
+
+    def hear(self, host: Host) -> None:
+        """The host is read again, as soon as its reader is tried next."""
+        self._silenced.pop(host.name, None)
+
+    async def begin(self, host: Host, argv: Sequence[str]) -> Channel:
+        """Starts a program that is neither an order nor a reader."""
         return await self._pool.start(self._address(host), argv, lane="readings")
 
     async def _one(self, host: Host, order: Order) -> Outcome:

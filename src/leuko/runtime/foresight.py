@@ -78,7 +78,9 @@ class Foresight:
         read = await store.readings.read(line, names, now - span, now + JUST_CLOSED)
         if not len(read.times) or not names:
             return None
-        await leave_out_spoiled(store, line, number, read, configuration.tick)
+        read = await leave_out_spoiled(store, line, number, read, configuration.tick)
+        if not len(read.times):
+            return None
         canaries = {host.name for host in plan.phase(0)}
         roles = roles_of(plan)
         return Question(

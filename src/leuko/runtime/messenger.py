@@ -8,9 +8,9 @@ from dataclasses import dataclass
 import structlog
 
 from leuko.domain.change import Change
+from leuko.domain.push import Origin
 from leuko.notify.port import Message, Notifier, Tone, send_all
 from leuko.runtime.ground import Ground
-from leuko.runtime.marking import DETECTOR
 from leuko.store.events import Event
 
 log = structlog.get_logger(__name__)
@@ -47,25 +47,39 @@ class Messenger:
     async def message(self, event: Event) -> Message | None:
         """What this event means to people; None for most."""
         data = event.data
-        if event.kind == "build" and data.get("to") == "failed":
-            return self._message("build_failed", Tone.FAILURE, "build failed", await self._of_build(event))
-        if event.kind == "push.spared":
-            title, body = f"{event.subject} goes on, observed", str(data.get("reason"))
-            return self._message("observed", Tone.WARNING, title, body, f"pushes/{data.get('push')}")
-        if event.kind == "trend" and data.get("to") in ("found", "worse"):
-            what = "slow failure" if data["to"] == "found" else "slow failure gets worse"
-            title = f"{what}: {data.get('gauge')} at {data.get('subject')}"
-            return self._message("trend", Tone.WARNING, title, str(data.get("reason")), "trends")
-        if event.kind == DETECTOR:
-            tone, state = (
-                (Tone.SUCCESS, "keeps its promise again")
-                if data.get("ok")
-                else (Tone.FAILURE, "is wrong too often")
-            )
-            body = str(data.get("reason") or data.get("tally"))
-            return self._message("detector", tone, f"the verdict {state}", body)
-        if event.kind != "push" or data.get("to") not in TOLD or "from" not in data:
-            return None
+        match event.kind:
+            case "build" if data.get("to") == "failed":
+                said = await self._of_build(event)
+                return self._message("build_failed", Tone.FAILURE, "build failed", said)
+            case "push.spared":
+                title, said = f"{event.subject} goes on, observed", str(data.get("reason"))
+                return self._message("observed", Tone.WARNING, title, said, f"pushes/{data.get('push')}")
+            case "trend" if data.get("to") in ("found", "worse"):
+                return self._of_trend(event)
+            case "detector":
+                return self._of_detector(event)
+            case "push" if data.get("to") in TOLD and "from" in data:
+                return self._of_push(event)
+            case _:
+                return None
+
+    def _of_trend(self, event: Event) -> Message:
+        data = event.data
+        what = "slow failure" if data["to"] == "found" else "slow failure gets worse"
+        title = f"{what}: {data.get('gauge')} at {data.get('subject')}"
+        return self._message("trend", Tone.WARNING, title, str(data.get("reason")), "trends")
+
+    def _of_detector(self, event: Event) -> Message:
+        if event.data.get("ok"):
+            told = str(event.data.get("tally"))
+            return self._message("detector", Tone.SUCCESS, "the verdict keeps its promise again", told)
+        reason = str(event.data.get("reason"))
+        return self._message("detector", Tone.FAILURE, "the verdict is wrong too often", reason)
+
+    def _of_push(self, event: Event) -> Message | None:
+        data = event.data
+        if data.get("origin") == Origin.DRILL and data["to"] != "STUCK":
+            return None  # nobody is to be woken by a drill
         kind, tone = TOLD[str(data["to"])]
         title = f"{event.subject} is {kind.replace('_', ' ')}"
         body = str(data.get("reason") or f"revision {str(data.get('revision'))[:12]}")

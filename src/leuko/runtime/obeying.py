@@ -77,6 +77,7 @@ class Obeying:
     poke: Callable[[], None]
     look: Callable[[], Awaitable[object]]
     """Looks at the branch now."""
+    drill: Callable[[Intent], Awaitable[Answer]]
     read: Callable[[Intent], Awaitable[Answer]] = _nowhere
 
     def __post_init__(self) -> None:
@@ -180,6 +181,7 @@ class Obeying:
             IntentKind.LIMIT: partial(set_limit, self.ground),
             IntentKind.MARK: partial(mark, self.ground),
             IntentKind.READ: self.read,
+            IntentKind.DRILL: self.drill,
             IntentKind.OBSERVE: Observing(self.ground).obey,
             **dict.fromkeys(STUDIES, partial(self._studies, self.ground.line)),
         }
@@ -371,11 +373,12 @@ class Obeying:
         push = await pushes.get(line, _number(number)) if number else None
         if push is None and not number:
             ended = [one for one in await pushes.recent(line, limit=50) if one.state.ended]
+            ended = [one for one in ended if one.origin is not Origin.DRILL]
             push = next((one for one in ended if one.state is not State.LIVE), None)
         release = await self.ground.store.releases.get(line, push.release) if push else None
         if push is None or release is None:
             raise Refused("there is no push to try again", where=str(line), code="P008")
-        if not push.state.ended or push.state is State.LIVE or push.origin is Origin.ROLLBACK:
+        if not push.state.ended or push.state is State.LIVE or push.origin in (Origin.ROLLBACK, Origin.DRILL):
             raise Refused(f"{push.name} is {push.state}", where=str(line), code="P008")
         overrides = Overrides(blocks=intent.why or f"retry of {push.name}", window=True)
         new = await self.queue.propose(

@@ -226,7 +226,7 @@ class Observing:
         read = await ground.store.readings.read(ground.line, names, one.started_at - HISTORY, now + JUST_NOW)
         if not len(read.times):
             return None
-        await leave_out_spoiled(ground.store, ground.line, None, read, configuration.tick)
+        read = await leave_out_spoiled(ground.store, ground.line, None, read, configuration.tick)
         switched = self._switched_at(one, read.hosts)
         began = one.ended_at.timestamp() if one.ended_at else float(np.nanmin(switched))
         _leave_out_between(read, one, began, switched)

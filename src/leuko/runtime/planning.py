@@ -153,6 +153,45 @@ class Planner:
         )
         return Draft(push, plan, configuration, await ground.frozen(to))
 
+    async def drill(self, live: Push, by: str, why: str) -> Draft:
+        """A push of what is live to the canaries that the next push would have; it always goes back."""
+        ground = self._ground
+        own, _ = await ground.store.pushes.configurations(ground.line, live.number)
+        configuration = await ground.frozen(own)
+        hosts = [host for host in ground.hosts if host.pushed]
+        rotation = (await self._rotation()) if configuration.push.rotate else 0
+        phases = assign_phases(hosts, phase_rules(configuration), hold_back(configuration), rotation=rotation)
+        canaries = tuple(PlannedHost(host.name, host.role, 0) for host in hosts if phases[host.name] == 0)
+        chosen = {host.name for host in canaries}
+        others = tuple(WatchedHost(host.name, host.role) for host in ground.hosts if host.name not in chosen)
+        watch = watch_ticks(configuration)[0]
+        plan = Plan(
+            hosts=canaries,
+            watches=(watch,),
+            tick=configuration.tick,
+            hooks=_moments(configuration),
+            expected_seconds=watch * configuration.tick + 2 * SWITCH_SECONDS,
+            min_healthy=ground.configuration.fleet.min_healthy,
+            watched=others,
+        )
+        now = ground.clock.now()
+        rules = rules_of(ground.configuration, len(canaries), held_back=False)
+        push = Push(
+            number=0,
+            line=ground.line,
+            release=live.release,
+            revision=live.revision,
+            base=live.release,
+            rules=replace(rules, phases=1, failed_allowed=0, observe=False, drill=True),
+            state=State.PENDING,
+            since=now,
+            created_at=now,
+            origin=Origin.DRILL,
+            by=by,
+            why=why,
+        )
+        return Draft(push, plan, configuration, configuration)
+
     async def keep(self, tx: Any, draft: Draft) -> Push:
         """Stores a draft with its frozen configurations; gives it its number."""
         store, now = self._ground.store, draft.push.created_at

@@ -22,7 +22,7 @@ from leuko.domain.gauge import HOSTLESS, Direction, Gauge, Kind, Limit
 from leuko.domain.limits import gauge_limits
 from leuko.domain.line import Line
 from leuko.domain.plan import Plan
-from leuko.domain.push import Push, State
+from leuko.domain.push import Origin, Push, State
 from leuko.domain.rollout import HostProgress, HostState
 from leuko.domain.template import UNSEEN
 from leuko.domain.timeline import Judging, judging
@@ -77,7 +77,9 @@ async def of_push(
     read = await store.readings.read(line, names, first - HISTORY, upto + JUST_CLOSED)
     if not len(read.times):
         return None
-    await leave_out_spoiled(store, line, push.number, read, configuration.tick)
+    read = await leave_out_spoiled(store, line, push.number, read, configuration.tick)
+    if not len(read.times):
+        return None
     since = _since(read.hosts, switched)
     if push.base is None:
         _blank_before_first(read, since)
@@ -199,25 +201,52 @@ def series_of(read: ReadSeries, gauges: Sequence[Gauge]) -> Mapping[str, Series]
 
 async def leave_out_spoiled(
     store: Store, line: Line, before: int | None, read: ReadSeries, tick: float
-) -> None:
+) -> ReadSeries:
     """History must be of what was good: readings under a release that was taken back become absent.
 
-    So does everything before the end of the first push of all, when nothing ran yet. `before`: the number of
-    the push that is asked about; None for all.
+    What lies before the end of the first push of all, when nothing ran yet, is no history at all. `before`:
+    the number of the push that is asked about; None for all.
     """
     for earlier in await store.pushes.recent(line, limit=50, before=before):
         if earlier.ended_at is None or earlier.started_at is None:
             continue
-        until = read.times <= earlier.ended_at.timestamp() + SETTLED * tick
-        if not until.any():
-            return
+        settled = earlier.ended_at.timestamp() + SETTLED * tick
+        if not len(read.times) or read.times[0] > settled:
+            return read
         if earlier.state is State.LIVE and _since_begin(earlier):
-            _blank(read, until, np.ones(len(read.hosts), dtype=bool))
-        elif earlier.state in (State.ROLLED_BACK, State.STUCK):
-            rows = await store.hosts.progress(line, earlier.number)
-            touched = {row.host for row in rows if row.switched_at is not None}
-            during = until & (read.times >= earlier.started_at.timestamp())
-            _blank(read, during, np.array([name in touched for name in read.hosts], dtype=bool))
+            return _after(read, settled)
+        if earlier.state in (State.ROLLED_BACK, State.STUCK):
+            began = await _switches(store, line, earlier)
+            for index, name in enumerate(read.hosts):
+                if name in began:
+                    spoiled = (read.times >= began[name].timestamp()) & (read.times <= settled)
+                    _blank(read, spoiled, np.arange(len(read.hosts)) == index)
+    return read
+
+
+async def _switches(store: Store, line: Line, back: Push) -> dict[str, datetime]:
+    """Since when each host ran what a push took back: where that was live before, since it became so."""
+    pushes = [back]
+    if back.origin is Origin.ROLLBACK:
+        same = await store.pushes.of_release(line, back.release)
+        pushes += [push for push in same if push.state is State.LIVE and push.number < back.number][:1]
+    found: dict[str, datetime] = {}
+    for push in pushes:
+        for row in await store.hosts.progress(line, push.number):
+            if row.switched_at is not None:
+                found[row.host] = min(row.switched_at, found.get(row.host, row.switched_at))
+    return found
+
+
+def _after(read: ReadSeries, moment: float) -> ReadSeries:
+    first = int(np.searchsorted(read.times, moment, side="right"))
+    return replace(
+        read,
+        times=read.times[first:],
+        values={name: values[first:] for name, values in read.values.items()},
+        denominators={name: values[first:] for name, values in read.denominators.items()},
+        resets={name: values[first:] for name, values in read.resets.items()},
+    )
 
 
 def _question(

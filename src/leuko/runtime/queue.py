@@ -141,6 +141,8 @@ class Queue:
 
         The new one has the base of now, so that this does not go on for ever.
         """
+        if push.rules.drill:
+            return NotAdmitted("another release became live: a drill is asked for again")
         if base is None:
             return NotAdmitted(f"its base {push.base} was convicted, and nothing else that was live is good")
         if base.release == push.release:

@@ -49,6 +49,7 @@ async def save(
         facts = {"push": after.number, "phase": spared.phase, "decision": spared.decision.value}
         tx.event("push.spared", after.name, facts | {"reason": spared.said, "revision": after.revision}, at)
     convicted = after.stop is not None and before.stop is None and after.stop.cause.convicts
+    convicted = convicted and not after.rules.drill  # what runs on its canaries is what was live before
     if convicted:
         await convict(ground, tx, after, known.commits, at)
     if after.state is State.LIVE:
@@ -70,6 +71,8 @@ def operation_name(push: Push) -> str:
             return "Roll back"
         case Origin.HOTFIX:
             return "Hotfix"
+        case Origin.DRILL:
+            return "Drill"
         case _:
             return f"{push.line.environment.capitalize()} push"
 
@@ -91,6 +94,7 @@ def told(before: Push, after: Push) -> dict[str, object]:
         "phases": after.rules.phases,
         "release": after.release,
         "revision": after.revision,
+        "origin": after.origin.value,
         "cause": stop.cause.value if stop else "",
         "reason": stop.reason if stop else (after.held_why if after.state is State.HELD else ""),
         "by": stop.by if stop else (after.held_by if after.state is State.HELD else after.by),

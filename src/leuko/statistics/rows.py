@@ -112,7 +112,8 @@ def compared(question: Question) -> Compared:
         question.pushed_roles
     )
     observed = set(question.roles) - pushed - {""}
-    shares = {name: silence.usual(values[windows.before]) for name, (values, _) in known.items()}
+    heard = silence.heard((values for values, _ in known.values()), windows.before)
+    shares = {name: silence.usual(values[windows.before], heard) for name, (values, _) in known.items()}
     pairs = [
         (gauge, role)
         for gauge in question.gauges

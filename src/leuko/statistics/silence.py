@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from dataclasses import dataclass
 from math import ceil
 
@@ -58,9 +59,22 @@ def silent(windows: Windows, gauge: Gauge, role: str, values: Values, usual: Val
     return Silent(gauge.name, role, names, longest * question.tick, decision, others)
 
 
-def usual(before: Values) -> Values:
-    """Part of the ticks in which each host had a reading."""
-    return np.asarray(1.0 - np.isnan(before).sum(axis=0) / max(1, before.shape[0]))
+def usual(before: Values, heard: Mask | None = None) -> Values:
+    """Part of the ticks in which each host had a reading; with `heard`, of those in which it had any at all.
+
+    A host's time under a release that was taken back is left out of history: that is no silence of its own.
+    """
+    ticks = np.full(before.shape[1], before.shape[0]) if heard is None else heard.sum(axis=0)
+    return np.asarray((~np.isnan(before)).sum(axis=0) / np.maximum(1, ticks))
+
+
+def heard(known: Iterable[Values], before: slice) -> Mask | None:
+    """[ticks, hosts]: some gauge of the host had a reading; None where nothing is watched."""
+    found: Mask | None = None
+    for values in known:
+        there = ~np.isnan(values[before])
+        found = there if found is None else found | there
+    return found
 
 
 def _trailing(absent: Mask) -> Values:

@@ -10,7 +10,7 @@ from sqlalchemy import RowMapping, exists, select, update
 
 from leuko.domain.line import Line
 from leuko.domain.plan import Plan
-from leuko.domain.push import Push, State
+from leuko.domain.push import Origin, Push, State
 from leuko.store import schema
 from leuko.store.database import Database
 from leuko.store.errors import Lost
@@ -136,7 +136,10 @@ class Pushes:
         start = now.replace(hour=0, minute=0, second=0, microsecond=0) - timedelta(days=days - 1)
         states = (State.ROLLED_BACK.value, State.STUCK.value)
         query = select(table.c.ended_at).where(
-            schema.of(table, line), table.c.state.in_(states), table.c.ended_at >= start
+            schema.of(table, line),
+            table.c.state.in_(states),
+            table.c.origin != Origin.DRILL.value,
+            table.c.ended_at >= start,
         )
         async with self._database.reading() as connection:
             for (ended_at,) in (await connection.execute(query)).all():

@@ -51,7 +51,7 @@ ARGUMENTS: Mapping[IntentKind, Mapping[str, type]] = {
     IntentKind.VERIFY: {"revision": str},
     IntentKind.MARK: {"push": int, "correct": bool},
     IntentKind.READ: {"what": str, "host": str, "since": float},
-    IntentKind.DRILL: {"fault": str, "host": str, "gauge": str, "with_customers": bool},
+    IntentKind.DRILL: {"fault": str, "host": str, "gauge": str, "line": str},
     IntentKind.LIMIT: {
         "gauge": str,
         "above": float,
