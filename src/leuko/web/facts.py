@@ -14,6 +14,7 @@ from leuko.domain.plan import Plan
 from leuko.domain.push import Push
 from leuko.domain.rollout import HostProgress
 from leuko.domain.tally import Tally
+from leuko.domain.template import Template
 from leuko.store.changes import Landed
 from leuko.store.findings import Judgement
 from leuko.store.hosts import KnownHost
@@ -69,6 +70,8 @@ class PushFacts:
     judgement: Judgement | None = None
     locks: tuple[Lock, ...] = ()
     """Locks that it took, held or not."""
+    appeared: tuple[Template, ...] = ()
+    """Kinds of error lines that were never seen before its hosts were switched."""
 
 
 @dataclass(frozen=True, slots=True)

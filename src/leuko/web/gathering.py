@@ -13,6 +13,7 @@ from leuko.domain.build import Build, BuildState
 from leuko.domain.line import Line
 from leuko.domain.push import Push
 from leuko.domain.tally import Tally
+from leuko.domain.template import appeared
 from leuko.store.changes import Landed
 from leuko.store.events import Event
 from leuko.store.store import Store
@@ -70,12 +71,16 @@ async def _tally(store: Store, line: Line) -> Tally | None:
 async def push_facts(store: Store, line: Line, push: Push) -> PushFacts:
     """One push with its rows."""
     taken = await store.locks.recent(line, limit=LOCKS)
+    progress = tuple(await store.hosts.progress(line, push.number))
+    switched = {row.host: row.switched_at for row in progress}
+    templates = await store.templates.of_push(line, push.number)
     return PushFacts(
         push,
         await store.pushes.plan(line, push.number),
-        tuple(await store.hosts.progress(line, push.number)),
+        progress,
         await store.findings.latest(line, push.number),
         tuple(lock for lock in taken if lock.push == push.number),
+        tuple(appeared(templates, switched, push.number)),
     )
 
 

@@ -26,18 +26,31 @@ def why_push(of: PushFacts, facts: Facts) -> tuple[str, ...]:
     """Of a push that runs: what it waits for. Of one that ended: what happened, by which numbers."""
     push = of.push
     if push.state is State.PENDING or (facts.active and facts.active.push.number == push.number):
-        return tuple(
-            s for s in why_now(facts) if s.startswith((f"Push {push.number} ", "No controller", "It waits"))
-        )
+        mine = (f"Push {push.number} ", "No controller", "It waits")
+        return (*(s for s in why_now(facts) if s.startswith(mine)), *new_kinds(of))
     now = facts.now
     found = [f"{outcome(push, now)} {_reason(push)}".strip()]
     found += [finding_sentence(finding) for finding in worst(of)]
+    found += new_kinds(of)
     found += observed(push)
     found += _reach(of)
     found += _carried(of)
     found += [_lock(lock, now) for lock in of.locks]
     found += _next(of, now)
     return tuple(found)
+
+
+def new_kinds(of: PushFacts, limit: int = 3) -> list[str]:
+    """Kinds of errors that began with the release, those with most lines first."""
+    found = []
+    for one in of.appeared[:limit]:
+        hosts = sorted(one.hosts, key=lambda host: (-one.hosts[host], host))
+        lines = count(one.seen, "line")
+        text = one.text.replace("`", "'")
+        found.append(f"Never seen before in {one.gauge}: `{cut(text, 160)}`, {lines} on {names(hosts)}.")
+    if len(of.appeared) > limit:
+        found.append(f"{count(len(of.appeared) - limit, 'more kind')} of error appeared with it.")
+    return found
 
 
 def outcome(push: Push, now: datetime) -> str:

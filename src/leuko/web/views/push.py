@@ -19,9 +19,12 @@ from leuko.store.studies import SAID
 from leuko.web.gathering import gather, push_facts
 from leuko.web.outputs import Outputs
 from leuko.web.views.commits import CommitView, commit_views
+from leuko.web.views.errors import KindView, kind_view
 from leuko.web.views.locks import LockView, lock_view
 from leuko.web.views.pushes import PushSummary, push_summary
 from leuko.web.why_push import why_push
+
+KINDS = 50
 
 
 class FindingView(msgspec.Struct, frozen=True):
@@ -118,6 +121,8 @@ class PushPage(msgspec.Struct, frozen=True):
     """What a person said of its stop."""
     markable: bool
     """The verdict stopped it, or would have."""
+    kinds: list[KindView]
+    """Kinds of error lines that were never seen before its hosts were switched."""
     history: list[str]
     """What pretend pushes on the history before it taught."""
 
@@ -162,6 +167,7 @@ async def push(
         foresight=of.plan.foresight if of.plan else "",
         mark=MarkView(said.correct, said.by, said.why, said.at) if said else None,
         markable=_markable(found),
+        kinds=[kind_view(one) for one in of.appeared[:KINDS]],
         history=list(told.value) if told else [],
     )
 
