@@ -21,6 +21,8 @@ from leuko.gauges.fetching import Fetcher
 BODY = 64_000_000
 PIECE = 400_000
 """Values asked for in one request: about 10 MB of answer."""
+UNKNOWN_WIDTH = 2_000
+"""Series that an answer is thought to have before the first one."""
 MOST_POINTS = 10_000
 """A Prometheus refuses more than 11,000 for one series."""
 USUAL = (1.0, 2.0, 5.0, 10.0, 15.0, 20.0, 30.0, 60.0, 120.0, 300.0)
@@ -71,7 +73,7 @@ class PrometheusHistory:
             )
         self.url = self.url.rstrip("/")
         self._fetcher = Fetcher(BODY)
-        self._width = 1
+        self._width = UNKNOWN_WIDTH
 
     async def close(self) -> None:
         """Lets go of the connections."""
