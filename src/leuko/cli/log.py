@@ -29,7 +29,7 @@ if TYPE_CHECKING:
 )
 @click.argument("about", metavar="[PUSH|REVISION]", default="")
 @click.option("--events", is_flag=True, help="The events, oldest first.")
-@click.option("--watched", is_flag=True, help="Deployments of others, as `leuko watch` saw them.")
+@click.option("--watched", is_flag=True, help="Deployments of others that were watched.")
 @click.option("--output", is_flag=True, help="With a revision: all that its build's commands printed.")
 @click.option(
     "-f", "--follow", is_flag=True, help="With --events: go on as they happen. With a push: follow it."
