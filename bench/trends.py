@@ -362,17 +362,17 @@ def main() -> None:
     cells: dict[str, Callable[[], Mapping[str, Any]]] = {"size": partial(size, 1000, GAUGES)}
     for hours in (72, 120, 168):
         for leak in (0.0, 0.25, 0.5):
-            cells[f"rss {leak:g} {hours} h"] = partial(one_look, leak, hours, 400 // few)
-    cells["disk nightly"] = partial(nightly, 12 // few)
-    cells["disk 4 GB a day"] = partial(filling_up, 8 // few)
+            cells[f"rss {leak:g} {hours} h"] = partial(one_look, leak, hours, 240 // few)
+    cells["disk nightly"] = partial(nightly, 8 // few)
+    cells["disk 4 GB a day"] = partial(filling_up, 4 // min(2, few))
     for leak in (0.0, 2.0, 5.0, 20.0):
-        cells[f"fifty restarts {leak:g}"] = partial(restarts, leak, 8 // few)
+        cells[f"fifty restarts {leak:g}"] = partial(restarts, leak, 4 // min(2, few))
     for a_day in (0.03, 0.1):
-        cells[f"growing table {a_day:g}"] = partial(growing, a_day, 12 // few)
+        cells[f"growing table {a_day:g}"] = partial(growing, a_day, 8 // few)
     for leak in (0.5, 2.0):
-        cells[f"one of ten {leak:g}"] = partial(one_of_ten, leak, 8 // few)
+        cells[f"one of ten {leak:g}"] = partial(one_of_ten, leak, 4 // min(2, few))
     cells["calm fleet, others"] = partial(calm_others, 1)
-    cells["calm fleet"] = partial(calm, 8 // few)
+    cells["calm fleet"] = partial(calm, 4 // few)
     do(cells, chosen)
 
 

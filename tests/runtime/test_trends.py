@@ -136,7 +136,7 @@ async def test_a_disk_that_fills_is_found_worsens_and_ends(days):
     assert (warned.trend.gauge, warned.trend.subject, warned.push) == ("disk", "www2", pushed)
     assert warned.trend.room is not None
     assert 60 < warned.trend.room.hours < 90
-    assert "of 100 % that is used up in" in warned.trend.sentence
+    assert "; 100 % is reached in" in warned.trend.sentence
     assert await it.told() == ["found"]
     # the same hour again says nothing new, and neither does a fresh process
     await it.look(START + timedelta(hours=100, minutes=20))

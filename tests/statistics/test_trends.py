@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import sys
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -225,7 +226,7 @@ def test_a_nightly_backup_is_no_fill_and_a_fill_is_found_within_hours():
     for hour in range(168, 192):
         assert look(calm.at(hour), BAR).trends == ()
     worse = World("disk", watched, cells + np.maximum(0.0, times(hours) - 180.0)[:, None] * 6, ("www",))
-    history = worse.at(186)
+    history = worse.at(187)
     (trend,) = fills(history, BAR)
     assert trend.shape is Shape.FILL
     assert trend.room is not None
@@ -249,17 +250,19 @@ def test_what_falls_is_bad_where_down_is_bad():
         assert len(look(it.at(192), BAR).trends) == expected
 
 
-def test_a_leak_an_hour_of_traffic_is_laid_along_the_requests():
-    """At night nothing is served and nothing leaks: over requests the slope is even."""
-    it = world(watched=Watched("rss", "MB", over=Over.UPTIME, axis_unit="requests"))
-    served = np.clip(np.sin(2 * np.pi * (times(192) - 8) / 24), 0.02, None)[:, None] * np.ones(10)
-    it.cells[:] += 3.0 * np.cumsum(served, axis=0) / CELLS * (times(192) > 60)[:, None]
-    history = it.at(192)
-    from dataclasses import replace
-
-    with_requests = replace(history, mileage=served[24 * CELLS :])
-    (trend,) = look(with_requests, BAR).trends
-    assert trend.subject == "www"
+def test_a_leak_is_laid_along_the_requests_where_it_is_asked_for():
+    """It leaks with each request: two days with different traffic have one slope over requests."""
+    it = world(days=9, watched=Watched("rss", "MB", over=Over.UPTIME))
+    served = np.where(times(216) > 192, 3.0, 1.0)[:, None] * np.ones(10)
+    moments = np.arange(24.0, 216.0, 24.0)
+    up = np.cumsum(served[:, 0]) / CELLS
+    up -= np.interp(times(216) - uptime(moments, 216), times(216), up)
+    it.cells[:] += 4.0 * np.maximum(0.0, up)[:, None]
+    made = World(it.name, it.watched, it.cells, it.roles, pushes(moments), restarted(moments, 10))
+    by_time = look(made.at(215), BAR)
+    by_requests = look(replace(made.at(215), mileage=served[47 * CELLS : 215 * CELLS]), BAR)
+    assert [trend.shape for trend in by_time.trends] == [Shape.LEAK], "three times the traffic looks steeper"
+    assert by_requests.trends == ()
 
 
 # -- attacks --------------------------------------------------------------------------------------------

@@ -13,7 +13,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from leuko.statistics.question import Values
-from leuko.statistics.trends_kendall import NOTHING, SIGNIFICANT, Guard, as_normal, guard
+from leuko.statistics.trends_kendall import MAD, NOTHING, SIGNIFICANT, Guard, Habit, as_normal, guard
 from leuko.statistics.trends_question import LEAST
 from leuko.statistics.trends_season import DAY, middle
 
@@ -24,7 +24,6 @@ ALIKE = 0.5
 """An earlier stretch of at least this part of the newest one's length can be laid beside it."""
 HOLES = 0.5
 """Part of a stretch that may be absent."""
-MAD = 1.4826
 UPTIMES = np.array([0.5, 1.0, 2.0, 4.0, 8.0, 16.0, 32.0, 64.0])
 """Bounds between uptimes that count as equal, in hours."""
 DRIFT = 2.0
@@ -104,22 +103,22 @@ def joined(rest: Values, uptime: Values, stretches: Sequence[Stretch]) -> Values
     return np.asarray(rest - level)
 
 
-def change(rest: Values, stretches: Sequence[Stretch], axis: Values, least: float) -> Change | None:
+def change(rest: Values, stretches: Sequence[Stretch], axis: Values, known: Habit) -> Change | None:
     """The newest stretch against the earlier ones at equal uptime; None where that cannot be said.
 
     `rest` are hourly readings without the day's wave; `axis` is where each lies, in hours or in requests;
-    `least` is by how much their autocorrelation widens chance at least.
+    `known` is how the gauge wanders by itself.
     """
     if not stretches or stretches[-1].hours < SHORTEST or stretches[-1].end != len(rest):
         return None
     last = stretches[-1]
     length = min(last.hours, LONGEST)
     newest = Stretch(last.begin, last.begin + length)
-    new = _slope(rest, newest, axis, least)
+    new = _slope(rest, newest, axis, known)
     if new.effective <= 0:
         return None
     earlier = [
-        _slope(rest, Stretch(each.begin, each.begin + min(length, each.hours)), axis, least)
+        _slope(rest, Stretch(each.begin, each.begin + min(length, each.hours)), axis, known)
         for each in stretches[:-1]
         if each.hours >= max(SHORTEST, ALIKE * length)
     ]
@@ -131,12 +130,13 @@ def change(rest: Values, stretches: Sequence[Stretch], axis: Values, least: floa
 
 
 def _evidence(new: Guard, earlier: Sequence[Guard], before: float) -> float:
-    own = _error(new)
-    theirs = float(np.median([_error(each) for each in earlier])) / np.sqrt(len(earlier))
-    error = float(np.hypot(own, theirs))
-    freedom = max(1.0, new.effective - 2.0)
+    theirs = float(np.median([_error(each) for each in earlier]))
+    error = float(np.hypot(max(_error(new), theirs), theirs / np.sqrt(len(earlier))))
+    # how noisy a stretch is all of them say together
+    freedom = max(1.0, sum(each.effective - 1.0 for each in (new, *earlier)))
     if len(earlier) > 2:
-        spread = float(np.std([each.slope for each in earlier], ddof=1))
+        # robust: what is new today may have been new yesterday, too
+        spread = MAD * float(np.median([abs(each.slope - before) for each in earlier]))
         # the wave was learned from them: they lie closer to it than a new one does
         spread *= np.sqrt((len(earlier) + 1.0) / (len(earlier) - 1.0))
         if spread > error:
@@ -148,11 +148,11 @@ def _evidence(new: Guard, earlier: Sequence[Guard], before: float) -> float:
     return as_normal((new.slope - before) / error, max(freedom, 1.0))
 
 
-def _slope(rest: Values, stretch: Stretch, axis: Values, least: float) -> Guard:
+def _slope(rest: Values, stretch: Stretch, axis: Values, known: Habit) -> Guard:
     values = rest[stretch.begin : stretch.end]
     if np.isnan(values).mean() > HOLES:
         return NOTHING
-    return guard(values, axis[stretch.begin : stretch.end], least=least)
+    return guard(values, axis[stretch.begin : stretch.end], known=known)
 
 
 def _error(found: Guard) -> float:

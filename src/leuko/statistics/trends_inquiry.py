@@ -10,7 +10,7 @@ import numpy as np
 from leuko.domain.trend import Leg, Outlook, Room, Shape, Slope, Suspect, Trend
 from leuko.statistics.question import Values
 from leuko.statistics.trends_chain import Stretch, between_restarts, change, joined, uptimes, whole_days
-from leuko.statistics.trends_kendall import FEWEST, NOTHING, Guard, guard, memory, theil_sen
+from leuko.statistics.trends_kendall import FEWEST, NOTHING, Guard, Habit, guard, habit, theil_sen
 from leuko.statistics.trends_question import CELLS, LEAST, WINDOW, Bar, History, Over, hourly
 from leuko.statistics.trends_room import FAST_CELLS, filling, room
 from leuko.statistics.trends_screen import PRESENT, SILENT, level_of, matters
@@ -64,6 +64,11 @@ class Inquiry:
             return None
         suspects, older = self._blame(seen)
         subject, watched = self._subject, self._watched
+        level, left = self._level, self._room(seen.slope)
+        if seen.shape is Shape.FILL:  # a day's middle says nothing of a thing of hours
+            cells = self._history.cells[:, subject.columns[0]]
+            level = float(cells[~np.isnan(cells)][-1])
+            left = room(np.array([level]), seen.slope, watched.capacity)
         found = Trend(
             gauge=watched.gauge,
             subject=subject.name,
@@ -71,11 +76,11 @@ class Inquiry:
             aggregate=subject.aggregate,
             shape=seen.shape,
             slope=seen.slope,
-            level=self._level,
+            level=level,
             evidence=round(seen.evidence, 2),
             hours=seen.hours,
             hosts=subject.hosts,
-            room=self._room(seen.slope),
+            room=left,
             suspects=suspects,
             older=older,
             unit=watched.unit,
@@ -156,7 +161,7 @@ class Inquiry:
         rest = self._without_wave(values, float(day_slopes(values[:, None])[0]))
         if self._watched.over is Over.UPTIME:
             rest = self._joined(rest)
-        found = guard(rest, self._axis[-hours:], len(rest) / DAY, self._memory)
+        found = guard(rest, self._axis[-hours:], len(rest) / DAY, self._habit)
         real = goes_on(values, found.slope) and not is_step(rest)
         return self._judged(Shape.GROWTH, found, found.evidence, float(hours), real=real)
 
@@ -166,7 +171,9 @@ class Inquiry:
         known = stretches[-1].begin if stretches else 0
         known = known if known >= 2 * DAY else 0
         rest = self._without_wave(values, float(day_slopes(values[: known or None, None])[0]), known)
-        found = change(rest, stretches, self._axis, self._memory)
+        if self._history.mileage is not None:
+            rest = values  # what comes back each day are the requests themselves
+        found = change(rest, stretches, self._axis, self._habit)
         if found is None:
             return None
         lasted = float(found.stretch.hours)
@@ -211,9 +218,9 @@ class Inquiry:
         return slope if np.isfinite(slope) else 0.0
 
     @cached_property
-    def _memory(self) -> float:
-        """By how much autocorrelation widens chance, as all readings in sight show."""
-        return memory(self._without_wave(self._own, float(day_slopes(self._own[:, None])[0])))
+    def _habit(self) -> Habit:
+        """How the gauge wanders, as all readings in sight show."""
+        return habit(self._without_wave(self._own, float(day_slopes(self._own[:, None])[0])))
 
     # -- the chain ---------------------------------------------------------------------------------------
 

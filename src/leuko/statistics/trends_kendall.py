@@ -18,8 +18,14 @@ SIGNIFICANT = 1.96
 """Autocorrelations count from here on, in deviations of white noise (Hamed and Rao: 5 %)."""
 FEWEST = 8
 """Readings below which nothing is tested."""
+MAD = 1.4826
+"""Deviation of a normal noise over its median absolute deviation."""
+TAKEN = 3.0
+"""Readings' worth by which a first autocorrelation is too small: Kendall's 1, and slope and wave."""
 MEMORY = 48
 """Hours of a stretch that autocorrelation is learned from."""
+APART = 0.5
+"""Average hours between two readings below which they make no slope: where nothing is served, nothing is."""
 FEWEST_WORTH = 4.0
 """However much readings resemble their neighbours, they are taken for worth this many."""
 
@@ -37,6 +43,19 @@ class Guard:
     evidence: float
 
 
+@dataclass(frozen=True, slots=True)
+class Habit:
+    """How a gauge wanders by itself, learned from all readings in sight: short ones do not show it.
+
+    Inflation by autocorrelation, size of the noise, and how many readings it was learned from.
+    """
+
+    inflation: float
+    size: float
+    sight: float
+
+
+UNKNOWN = Habit(1.0, 0.0, 0.0)
 NOTHING = Guard(0.0, 0.0, 0.0, 0.0, 1.0, 0.0, 0.0)
 
 
@@ -96,54 +115,64 @@ def inflation(rest: Values) -> float:
     return max(1.0, hamed_rao, min(_markov(float(rho[0]), n), n / 2.0))
 
 
-def memory(rest: Values) -> float:
-    """The inflation that lasting readings show in stretches of two days, each less its own slope.
+def habit(rest: Values) -> Habit:
+    """What readings without wave show in stretches of two days, each less its own slope.
 
     The middle of the stretches: a slope that begins in one of them must not pass for noise.
     """
-    found = []
+    wider, sizes = [], []
+    hours = np.arange(float(MEMORY))
     for end in range(len(rest), MEMORY - 1, -MEMORY):
         part = rest[end - MEMORY : end]
         if np.isnan(part).mean() < 0.5:
-            hours = np.arange(float(MEMORY))
-            found.append(inflation(part - theil_sen(part, hours) * hours))
-    return float(np.median(found)) if len(found) > 1 else 1.0
+            part = part - theil_sen(part, hours) * hours
+            wider.append(inflation(part))
+            sizes.append(MAD * float(np.nanmedian(np.abs(part - np.nanmedian(part)))))
+    if len(wider) < 2:
+        return UNKNOWN
+    return Habit(float(np.median(wider)), float(np.median(sizes)), float((~np.isnan(rest)).sum()))
 
 
 def _markov(rho: float, n: int) -> float:
-    """Of a process in which only the reading before counts; corrected for how few readings there are."""
-    first = min(0.95, rho + (1.0 + 4.0 * max(rho, 0.0)) / n)
+    """Of a process in which only the reading before counts; what wave and slope took with them put back."""
+    first = min(0.95, rho + (TAKEN + 4.0 * max(rho, 0.0)) / n)
     return (1.0 + first) / (1.0 - first) if first > 0 else 1.0
 
 
-def guard(values: Values, times: Values, days: float = 0.0, least: float = 1.0) -> Guard:
+def guard(values: Values, times: Values, days: float = 0.0, known: Habit = UNKNOWN) -> Guard:
     """Slope, range and evidence of readings on a regular grid; `times` in hours, not falling.
 
     `days`: how many days the wave that was taken out was learned from; it took some of the noise with it.
-    `least`: the inflation that longer readings of the same have; short ones do not show it.
+    `known`: how the gauge wanders, from longer readings of the same.
     """
     there = ~np.isnan(values)
     n = int(there.sum())
     if n < FEWEST:
         return NOTHING
-    slopes = np.sort(pair_slopes(values, times))
+    slopes = np.sort(pair_slopes(values, times, least=APART))
+    if not len(slopes):
+        return NOTHING
     slope = float(np.median(slopes))
     s = kendall_s(values)
     variance = variance_of_s(values)
     if variance <= 0:
         return NOTHING
-    wider = max(inflation(values - slope * (times - times[0])), min(least, n / FEWEST_WORTH))
+    wider = max(inflation(values - slope * (times - times[0])), min(known.inflation, n / FEWEST_WORTH))
     wider = max(wider, days / (days - 1.0) if days > 1 else 1.0)
     deviation = float(np.sqrt(variance * wider))
     z = (s - np.sign(s)) / deviation
     effective = n / wider
     reach = SIGNIFICANT * deviation
     low, high = _order_statistics(slopes, reach)
-    found = as_normal(float(z), effective - 2.0)
-    width = (high - low) / (2.0 * SIGNIFICANT)
+    freedom = max(float(n), known.sight) / wider - 2.0
+    found = as_normal(float(z), freedom)
+    span = float(times[-1] - times[0])
+    # of a steady noise of this size; by luck a few readings may lie closer to a line than that
+    usual = known.size * float(np.sqrt(12.0 * wider / n)) / span if span > 0 else 0.0
+    width = max((high - low) / (2.0 * SIGNIFICANT), usual)
     if abs(z) > SIGNIFICANT and width > 0 and np.sign(slope) == np.sign(z):
-        # ranks cannot say more than "every pair rises"; the slope against its own range can, and boasts
-        found = (found + as_normal(slope / width, effective - 2.0)) / 2.0
+        # ranks cannot say more than "every pair rises"; the slope against its own range can
+        found = as_normal(slope / width, freedom)
     return Guard(slope, low, high, float(z), wider, effective, found)
 
 

@@ -21,8 +21,8 @@ LEAST = 3 * 24
 """Hours without which a day's wave cannot be told from growth."""
 TESTS = 3
 """Of each subject: growth over three days, over seven, and the newest stretch against those before."""
-INDEPENDENT = 30.0
-"""Looks a month that are worth an independent one: a window of three days, looked at all the time."""
+INDEPENDENT = 60.0
+"""Looks a month that are worth an independent one: a window of three days, looked at every hour."""
 
 
 class Over(StrEnum):

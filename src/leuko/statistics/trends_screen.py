@@ -11,7 +11,8 @@ import numpy as np
 
 from leuko.domain.gauge import Direction
 from leuko.statistics.question import Mask, Values
-from leuko.statistics.trends_chain import MAD, SHORTEST
+from leuko.statistics.trends_chain import SHORTEST
+from leuko.statistics.trends_kendall import MAD
 from leuko.statistics.trends_question import LEAST, WINDOW, Bar, History, Over, Watched
 from leuko.statistics.trends_room import FAST_CELLS
 from leuko.statistics.trends_season import DAY, day_slopes, middle

@@ -41,17 +41,18 @@ def spell(hours: float) -> str:
     return f"{days} d {rest} h" if rest and days < 10 else f"{round(hours / 24)} d"
 
 
-def left(room: Room) -> str:
-    """`it is full (100 %) in 3 d 2 h (2 d 18 h to 4 d)`."""
+def left(room: Room, unit: str) -> str:
+    """`100 % is reached in 3 d 2 h (2 d 18 h to 4 d)`."""
+    capacity = amount(room.capacity, unit)
     if room.hours <= 0:
-        return "that is used up now"
+        return f"{capacity} is reached"
     if room.latest is None:
         tail = f"{spell(room.earliest)} at the earliest"
     elif room.latest > LONG:
         tail = f"{spell(room.earliest)} to over 60 d"
     else:
         tail = f"{spell(room.earliest)} to {spell(room.latest)}"
-    return f"that is used up in {spell(room.hours)} ({tail})"
+    return f"{capacity} is reached in {spell(room.hours)} ({tail})"
 
 
 def blamed(suspects: tuple[Suspect, ...], older: float) -> str:
@@ -84,7 +85,7 @@ def told(trend: Trend) -> str:
     }[trend.shape]
     parts = [f"{where} {verb} by {size} {how}; now {amount(trend.level, unit)}"]
     if trend.room is not None:
-        parts.append(f"; of {amount(trend.room.capacity, unit)} {left(trend.room)}")
+        parts.append(f"; {left(trend.room, unit)}")
     return "".join(parts) + ". " + blamed(trend.suspects, trend.older)
 
 
