@@ -32,7 +32,7 @@ STORIES: Mapping[str, Mapping[str, Part]] = MappingProxyType(
     {
         "nothing wrong": {},
         "errors doubled": dict.fromkeys(ERRORS, Step(2.0)),
-        "cpu grows to x2 in 3 min": {"cpu0": Slow()},
+        "cpu to x2 in 3 min": {"cpu0": Slow()},
     }
 )
 INK, QUIET, OTHER = "#17202a", "#2e86c1", "#ca6f1e"
@@ -56,7 +56,7 @@ def _panel(axes: Axes, title: str, curves: list[Values], color: str) -> None:
         axes.plot(seconds, shown, color=color, linewidth=0.8, alpha=0.6)
     over = sum(bool((curve >= -np.log(BUDGET)).any()) for curve in curves)
     axes.axhline(bar, color=INK, linewidth=0.8, linestyle="--")
-    axes.set_title(f"{title}: {over} of {len(curves)} back", fontsize=9, loc="left")
+    axes.set_title(f"{title}: {over} of {len(curves)} rolled back", fontsize=8.5, loc="left")
     axes.set_xlim(0, WATCH)
     axes.set_ylim(-3, 6)
     axes.set_yticks([-2, 0, 2, 4, 6], ["1/100", "1", "100", "10⁴", "10⁶"])
