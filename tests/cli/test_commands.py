@@ -50,6 +50,7 @@ READING = [
     (("log", "--events"), list, "kind"),
     (("hosts",), list, "standing"),
     (("locks",), list, "severity"),
+    (("trends",), dict, "gauges"),
 ]
 
 

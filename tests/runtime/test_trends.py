@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from concurrent.futures.process import BrokenProcessPool
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 
@@ -255,6 +256,21 @@ async def test_people_are_told(days):
     assert message is not None
     assert (message.event, message.url) == ("trend", "http://console/shop/production/trends")
     assert message.title == "shop/production: slow failure: disk at www"
+
+
+async def test_a_large_fleet_is_looked_at_in_a_process_that_may_die(days, monkeypatch):
+    monkeypatch.setattr("leuko.runtime.trends.BIG", 1)
+    it = await days()
+    await it.push_lands(START + timedelta(hours=50))
+    await it.readings(START, START + timedelta(hours=100), all_fill)
+    assert len(await it.look(START + timedelta(hours=100, minutes=2))) == 1
+    (worker,) = it.watch._workers._processes.values()
+    worker.kill()
+    worker.join()
+    with pytest.raises(BrokenProcessPool):
+        await it.look(START + timedelta(hours=101, minutes=2))
+    # the same round again, by a new one
+    assert len(await it.look(START + timedelta(hours=101, minutes=3))) == 1
 
 
 def test_which_gauges_are_watched_and_how():

@@ -20,7 +20,7 @@ from leuko.store.readings import Readings
 
 MINUTES = 60 // CELLS
 CELL = timedelta(minutes=MINUTES)
-PIECE = timedelta(hours=24)
+PIECE = timedelta(hours=6)
 """Readings are read in pieces of this: ticks are written in between."""
 LATE = timedelta(minutes=1)
 """A cell is closed when its last ticks have been stored, too."""
