@@ -13,12 +13,14 @@ from tests.builders import LINE, HandClock
 from tests.cli.conftest import Said, ask
 from tests.runtime.ward import Ward
 
-from leuko.domain.errors import LeukoError
+from leuko.domain.errors import LeukoError, Refused
 from leuko.domain.gauge import Limit
+from leuko.domain.intent import Intent, IntentKind
 from leuko.domain.push import State
 from leuko.runtime.calibration import calibrate
 from leuko.runtime.limit_trials import proposal_of, try_out
 from leuko.runtime.replaying import Settings, replay
+from leuko.runtime.studies import Studies, settings_of
 from leuko.store.marks import Mark
 from leuko.store.store import Store
 
@@ -168,6 +170,27 @@ async def test_calibration_on_quiet_hours(store) -> None:
     assert seen
 
 
+async def test_a_controller_answers_from_a_process_of_its_own(store) -> None:
+    studies, at = Studies(*store.place), datetime(2026, 3, 2, tzinfo=UTC)
+
+    def asked(kind: IntentKind, **arguments) -> Intent:
+        return Intent(1, kind, "ann", "", at, at, arguments=arguments)
+
+    found = await studies(LINE, asked(IntentKind.REPLAY, push=BAD))
+    assert (found["same"], found["ends"]) == (True, "rolled_back")
+    with pytest.raises(Refused, match="no such push"):
+        await studies(LINE, asked(IntentKind.REPLAY, push=99))
+
+
+@pytest.mark.parametrize(
+    "arguments",
+    [{"budget": 7}, {"watch": "x"}, {"watch": -1}, {"limits": ["load"]}, {"limits": [{"gauge": "load"}]}],
+)
+def test_settings_that_make_no_sense(arguments) -> None:
+    with pytest.raises(Refused):
+        settings_of(arguments)
+
+
 # -- as commands, with no controller running ----------------------------------------------------------------
 
 
@@ -187,7 +210,7 @@ def test_replay_compares_and_says_so(place: Path) -> None:
     assert (found["same"], found["ends"]) == (True, "rolled_back")
     changed = ask(place, "replay", str(GOOD), "--limit", "load@role:www > 2.4", "--watch", "30s", "--json")
     assert (changed.code, changed.json["ends"]) == (0, "rolled_back")
-    assert ask(place, "replay", "77").code == 1
+    assert ask(place, "replay", "77").code == 4
     assert ask(place, "replay", str(GOOD), "--limit", "load").code == 2
     verbose = ask(place, "replay", str(GOOD), "-v").out
     assert "12 of 12" in verbose
@@ -216,6 +239,12 @@ def test_limits_are_tried_and_listed(place: Path) -> None:
     tried = ask(place, "limits", "try", "errors", "--above", "60", "--json")
     assert [one["push"] for one in tried.json["stopped"]] == [BAD], tried
     assert "push 3" in ask(place, "limits", "try", "errors", "--above", "60").out
-    for wrong in (("load",), ("--budget", "x%"), ("load", "--above", "1", "--budget", "1%"), ()):
+    for wrong in (
+        ("load",),
+        ("load", "--above", "nan"),
+        ("--budget", "x%"),
+        ("load", "--above", "1", "--budget", "1%"),
+        (),
+    ):
         assert ask(place, "limits", "try", *wrong).code == 2
     assert ask(place, "limits", "log").out.strip() == "Nobody has changed a limit yet."

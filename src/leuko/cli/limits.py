@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable, Mapping
 from typing import Any
 
@@ -213,6 +214,9 @@ def log(scene: Scene, gauge: str, limit: int) -> int:
 def bounds(above: float | None, below: float | None, readings: int | None) -> dict[str, Any]:
     """Arguments of an intent; what was not given is left out."""
     given = {"above": above, "below": below, "readings": readings}
+    for name in ("above", "below"):
+        if given[name] is not None and not math.isfinite(given[name] or 0.0):
+            raise click.BadParameter("should be a number", param_hint=f"--{name}")
     return {name: value for name, value in given.items() if value is not None}
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping
 from typing import Any
 
@@ -76,6 +77,8 @@ def limit_in_words(text: str) -> dict[str, Any]:
         try:
             bound = float(right.strip().lstrip("="))
         except ValueError:
+            break
+        if not math.isfinite(bound):
             break
         role = where.removeprefix("role:") if where.startswith("role:") else ""
         made = {"gauge": gauge.strip(), name: bound, "role": role, "host": "" if role else where}

@@ -141,8 +141,8 @@ class Run:
             page = await keeper.page(number)
             state = page["state"]
             if state == "watching":
-                so_far = page["sentence"] or "no tick has closed yet"
-                self._say(f"{page['ticks']} of {page['wanted'] or '?'} ticks seen: {so_far}")
+                if page["sentence"]:
+                    self._say(f"{page['ticks']} of {page['wanted']} ticks seen: {page['sentence']}")
                 with suppress(TimeoutError):
                     await asyncio.wait_for(self._stop.wait(), LOOK)
         if self._stop.is_set():

@@ -199,10 +199,11 @@ def sentences(found: Calibration, terms: Terms) -> tuple[str, ...]:
     """What it means, for people."""
     if not found.pushes:
         return (
-            f"There is too little quiet history to pretend pushes on: {found.hours:.1f} hours of readings.",
+            f"There is too little quiet history to pretend pushes on: {60 * found.hours:.0f} minutes of it.",
         )
     share, low, high = (f"{100 * part:.2f}" for part in (found.rate, found.low, found.high))
-    quiet = f"{found.hours:.1f} quiet hours of {terms.own} own readings"
+    long = f"{found.hours:.1f} quiet hours" if found.hours >= 2 else f"{60 * found.hours:.0f} quiet minutes"
+    quiet = f"{long} of {terms.own} own readings"
     first = (
         f"{found.rolled_back} of {found.pushes} pretend pushes on {quiet} would have been rolled back: "
         f"{share} % (95 % interval {low} to {high} %; promised at most {100 * found.budget:g} %)."

@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 from leuko.config.fleet import hold_back, phase_rules, watch_ticks
 from leuko.config.model import Configuration
 from leuko.config.quantities import portion
-from leuko.domain.errors import LeukoError
+from leuko.domain.errors import Refused
 from leuko.domain.fleet import Host, assign_phases
 from leuko.domain.gauge import HOSTLESS, Gauge
 from leuko.domain.line import Line
@@ -46,10 +46,10 @@ class Usual:
 
 
 async def usual(store: Store, line: Line) -> Usual:
-    """From what is stored. Raises LeukoError where no controller ever served this line."""
+    """From what is stored. Raises Refused where no controller ever served this line."""
     text = await store.lines.served(line)
     if not text:
-        raise LeukoError(
+        raise Refused(
             "no controller has served this line yet, so it has neither gauges nor readings",
             where=str(line),
             way_out="`leuko serve` samples; or `leuko calibrate --prometheus` with a Prometheus you have",

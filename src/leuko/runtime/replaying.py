@@ -16,7 +16,7 @@ from types import MappingProxyType
 from typing import Any
 
 from leuko.config.model import Configuration
-from leuko.domain.errors import LeukoError
+from leuko.domain.errors import Refused
 from leuko.domain.gauge import Limit
 from leuko.domain.limits import gauge_limits
 from leuko.domain.line import Line
@@ -108,14 +108,12 @@ class Past:
 
 
 async def past(store: Store, line: Line, number: int) -> Past:
-    """Reads it. Raises LeukoError where there is no such push, or nothing of it was ever judged."""
+    """Reads it. Raises Refused where there is no such push, or nothing of it was ever judged."""
     push = await store.pushes.get(line, number)
     if push is None:
-        raise LeukoError(
-            "this line has no such push", where=f"push {number}", way_out="`leuko log`", code=CODE
-        )
+        raise Refused("this line has no such push", where=f"push {number}", way_out="`leuko log`", code=CODE)
     if not any(one.state in JUDGED for one in push.history):
-        raise LeukoError(
+        raise Refused(
             f"nothing of it was ever judged: it is {push.state.value}",
             where=push.name,
             way_out="pushes that were switched on somewhere can be replayed",
@@ -192,7 +190,7 @@ async def _moments(store: Store, line: Line, was: Past) -> list[tuple[int, datet
             (phase, float(seconds)) for phase, begin, end in spans if begin <= at and at + CLOSED <= end
         }
     if not len(read.times):
-        raise LeukoError(
+        raise Refused(
             f"its readings are not kept any more: raw ones last 48 hours, and it ran at "
             f"{spans[0][1]:%Y-%m-%d %H:%M}",
             where=was.push.name,
