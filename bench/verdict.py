@@ -97,7 +97,7 @@ def one(count: int) -> dict[str, Cell]:
     for fleet in FLEETS:
         some = round(count * WIDE.get(str(fleet), 1.0))
         for meter in (ERRORS, CPU, LOAD, RATIO, QUANTILE, REGISTRATIONS, NEW):
-            learned = meter in (CPU, LOAD, QUANTILE)
+            learned = meter not in (REGISTRATIONS, NEW)
             case = Case(STUDY, fleet, (meter,), SINGLE, learned=learned)
             label = f"one: {meter.name}, {fleet}"
             cells[f"{label}, healthy"] = partial(false_rollbacks, case, some, tuple(PEERS), some // 3)
