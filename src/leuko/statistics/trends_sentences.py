@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from leuko.domain.gauge import HOSTLESS
 from leuko.domain.trend import Room, Shape, Slope, Suspect, Trend
 from leuko.statistics.sentences import number
 
@@ -68,10 +69,15 @@ def blamed(suspects: tuple[Suspect, ...], older: float) -> str:
     return f"Could have caused it: {', '.join(named)}{more}{old}."
 
 
+def place(gauge: str, subject: str) -> str:
+    """`disk at www1`; what belongs to no host goes by its name."""
+    return gauge if subject in ("", HOSTLESS) else f"{gauge} at {subject}"
+
+
 def told(trend: Trend) -> str:
     """The whole finding in words."""
     slope, unit = trend.slope, trend.unit
-    where = f"{trend.gauge} at {trend.subject}" if trend.subject else trend.gauge
+    where = place(trend.gauge, trend.subject)
     if trend.aggregate:
         where = f"{trend.gauge} of {trend.subject} ({trend.hosts} hosts)"
     verb = "rises" if slope.day > 0 else "falls"
