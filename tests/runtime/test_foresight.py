@@ -11,6 +11,7 @@ from tests.builders import LINE
 from tests.runtime.yard import Yard
 
 from leuko.domain.intent import IntentKind
+from leuko.domain.plan import Foreseen, sight_sentence
 from leuko.domain.push import Admitted, Origin, Push
 from leuko.runtime.admission import Overrides
 from leuko.store.series import Reading
@@ -133,3 +134,31 @@ async def test_a_hand_on_a_limit_counts_before_a_push_too(yard) -> None:
     assert await why_it_waits(yard, push) == ""
     await yard.ask(IntentKind.LIMIT, "for now", gauge="errors", above=60.0, readings=1)
     assert "breaks its limit >60" in await why_it_waits(yard, push)
+
+
+def seen(rise: float | None, fall: float | None = None, **more) -> Foreseen:
+    return Foreseen(
+        "errors", "www", rise, fall, more.get("longer"), more.get("canary"), None, "", more.get("reach", "")
+    )
+
+
+@pytest.mark.parametrize(
+    ("found", "phrase"),
+    [
+        (seen(1.28), "errors: +28 %"),
+        (seen(3.14), "errors: 3.1 times"),
+        (seen(None, 1e9), "errors: only a stop"),
+        (seen(None, 2.04), "errors: a fall to 1/2.0"),
+        (seen(None), "errors: nothing"),
+        (seen(145.0, reach="12 a minute on each host"), "errors: 12 a minute on each host"),
+        (seen(2.5, reach="12 a minute on each host"), "errors: 2.5 times"),
+    ],
+)
+def test_what_can_be_seen_is_said_as_people_say_it(found, phrase) -> None:
+    assert found.phrase == phrase
+    assert sight_sentence([found]) == f"this push can show {phrase}"
+
+
+def test_only_what_would_show_more_is_said_to() -> None:
+    assert seen(2.0, longer=1.5, canary=1.99).better == "twice the watch: +50 %"
+    assert seen(2.0, longer=2.0).better == ""

@@ -35,6 +35,7 @@ async def report(demo: Demo) -> dict[str, Any]:
         "pushes": [_push(push) for push in story],
         "requests": _requests(traffic),
         "bad_push": _bad(demo, story, traffic),
+        "verdict": await _verdict(demo, story),
         "controller_peak_memory_mb": round(demo.shop.peak_memory() / 1e6, 1),
         "controller_cpu_seconds": round(demo.shop.cpu_seconds(), 1),
         "console": demo.shop.address,
@@ -149,6 +150,37 @@ def _bad(demo: Demo, story: list[PushTimes], traffic: Facts) -> dict[str, Any]:
     }
 
 
+async def _verdict(demo: Demo, story: list[PushTimes]) -> dict[str, Any]:
+    """What the verdict against the bad commit was based on, and what was known before."""
+    if len(story) < 2:
+        return {}
+    number = story[1].number
+    page = await demo.shop.get(f"/pushes/{number}")
+    told = [
+        float(event["data"]["evidence"])
+        for event in demo.events
+        if event["kind"] == "watch" and event["data"]["push"] == number
+    ]
+    status = await demo.shop.get("/status")
+    promised = (status.get("tally") or {}).get("promised") or 0.0
+    return {
+        "evidence": max(told, default=0.0),
+        "needed": round(1 / promised) if promised else None,
+        "foresight": page["foresight"],
+        "history": page["history"],
+        "findings": [
+            finding["sentence"]
+            for phase in page["phases"]
+            for finding in (phase["verdict"] or {}).get("findings", [])
+            if finding["decision"] == "fail" and finding["aggregate"]
+        ],
+    }
+
+
+def _to_one(evidence: float) -> str:
+    return f"{evidence:,.0f} to 1" if evidence < 1e9 else "more than a billion to 1"
+
+
 def _where(requests: dict[str, Any], bad: dict[str, Any]) -> str:
     """Says so where requests failed that the bad commit does not explain."""
     if requests["failed"] == (bad or {}).get("failed"):
@@ -157,6 +189,17 @@ def _where(requests: dict[str, Any], bad: dict[str, Any]) -> str:
     kinds = ", ".join(f"{count} {kind}" for kind, count in requests["failed_by_kind"].items())
     releases = ", ".join(f"{count} of {name}" for name, count in requests["failed_by_release"].items())
     return f" ({hosts}; answers: {kinds}; releases: {releases}, where - is none)"
+
+
+def _tell_verdict(teller: Teller, found: Mapping[str, Any]) -> None:
+    needed = f", where {found['needed']} to 1 is enough" if found["needed"] else ""
+    teller.plain(f"  Evidence against it: {_to_one(found['evidence'])}{needed}.")
+    for said in found["findings"]:
+        teller.plain(f"    {said}")
+    teller.plain(
+        f"  Before it began: {found['foresight'] or 'history was too short to say what would be seen'}."
+    )
+    teller.plain(f"  {'; '.join(found['history']) or 'history was too short for pretend pushes'}.")
 
 
 def tell(teller: Teller, facts: dict[str, Any], *, keep: bool = False) -> None:
@@ -177,6 +220,7 @@ def tell(teller: Teller, facts: dict[str, Any], *, keep: bool = False) -> None:
             f"{bad['would_have_failed_without_canaries']}."
         )
         teller.plain(f"  Leuko said: {bad['lock_reason']}")
+        _tell_verdict(teller, facts["verdict"])
     teller.plain(
         f"  {requests['sent']} requests in all, {requests['failed']} failed{_where(requests, bad)}. The "
         f"controller held {facts['controller_peak_memory_mb']} MB at most. {facts['seconds']} s in all."

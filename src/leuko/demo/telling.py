@@ -57,10 +57,12 @@ class Teller:
             case "host" if data.get("state") in {"switched", "restored"}:
                 hosts = self._switched.setdefault(int(data.get("push", 0)), [])
                 hosts.append(str(data["host"]))
-            case "push" if "from" in data:
+            case "push":
                 self._push(at, data)
             case "watch":
                 self._watch(at, data)
+            case "study" if data.get("said"):
+                self.line(at, f"push {data['push']}: {data['said'][0]}")
             case "lock":
                 self.line(at, f"{data['kind']} lock {data['lock']} taken ({data['severity']})", "bad")
             case "unlock":
@@ -69,6 +71,10 @@ class Teller:
                 return
 
     def _push(self, at: datetime, data: Mapping[str, Any]) -> None:
+        if "from" not in data:
+            if data.get("foresight"):
+                self.line(at, f"push {data['push']}: {data['foresight']}")
+            return
         phase, phases = int(data["phase"]) + 1, data["phases"]
         which = "the canaries" if phase == 1 and phases > 1 else f"phase {phase} of {phases}"
         match data["to"]:

@@ -41,10 +41,14 @@ class Foreseen:
     traffic: float | None
     """How many times today's events it would take to see a doubling."""
     sentence: str
+    reach: str = ""
+    """Of events that are rare: the rate that would show, `12 a minute on each host`."""
 
     @property
     def phrase(self) -> str:
         """`errors: tripled`, `latency: +28 %`, `registrations: only a stop`."""
+        if self.reach and (self.rise is None or self.rise > RARE):
+            return f"{self.gauge}: {self.reach}"
         return f"{self.gauge}: {_change(self.rise, self.fall)}"
 
     @property
@@ -62,6 +66,8 @@ class Foreseen:
         return ", ".join(said)
 
 
+RARE = 10.0
+"""A rise by more is said as the rate that it comes to."""
 STOP = 1e8
 """A fall by this factor is a stop."""
 

@@ -12,7 +12,7 @@ import numpy as np
 
 from leuko.config.model import Configuration
 from leuko.config.quantities import portion
-from leuko.domain.gauge import Gauge
+from leuko.domain.gauge import Gauge, Kind
 from leuko.domain.plan import Foreseen, Plan
 from leuko.runtime.ground import Ground
 from leuko.runtime.questions import HISTORY, JUST_CLOSED, gauges_of, leave_out_spoiled, roles_of, series_of
@@ -37,7 +37,9 @@ class Foresight:
         question = await self.before(plan, configuration, HISTORY)
         if question is None:
             return ()
-        return tuple(_foreseen(one) for one in await asyncio.to_thread(sight, question))
+        kinds = {gauge.name: gauge.kind for gauge in question.gauges}
+        found = await asyncio.to_thread(sight, question)
+        return tuple(_foreseen(one, kinds[one.gauge]) for one in found)
 
     async def broken(self, plan: Plan, configuration: Configuration) -> tuple[str, ...]:
         """Limits that the newest readings of the pushed roles break, a clause each."""
@@ -99,7 +101,7 @@ class Foresight:
         )
 
 
-def _foreseen(one: Sight) -> Foreseen:
+def _foreseen(one: Sight, kind: Kind) -> Foreseen:
     return Foreseen(
         one.gauge,
         one.role,
@@ -109,7 +111,14 @@ def _foreseen(one: Sight) -> Foreseen:
         _finite(one.more),
         _finite(one.traffic),
         one.sentence,
+        _reach(one.reach, kind),
     )
+
+
+def _reach(value: float, kind: Kind) -> str:
+    if not isfinite(value) or kind is Kind.LEVEL:
+        return ""
+    return f"{100 * value:.2g} % of them" if kind is Kind.RATIO else f"{number(value)} a minute on each host"
 
 
 def _finite(value: float) -> float | None:

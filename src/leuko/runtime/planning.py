@@ -211,7 +211,8 @@ class Planner:
                 "release": push.release,
                 "revision": push.revision,
             }
-            | {"by": push.by, "why": push.why, "origin": push.origin.value},
+            | {"by": push.by, "why": push.why, "origin": push.origin.value}
+            | {"foresight": draft.plan.foresight},
             now,
         )
         return push

@@ -212,7 +212,8 @@ class Pusher:
             return push  # besides a watch, only what moves the push is worth a row: a hold may last an hour
         async with self._ground.write() as tx:
             await self._ground.store.findings.save(tx, push.number, push.phase, verdict, now)
-            facts = {"push": push.number, "phase": push.phase, "decision": verdict.decision.value}
+            facts: dict[str, object] = {"push": push.number, "phase": push.phase}
+            facts |= {"decision": verdict.decision.value, "evidence": verdict.evidence}
             facts |= {"ticks": verdict.ticks, "wanted": verdict.wanted, "sentence": verdict.sentence}
             tx.event("watch", push.name, facts, now)
             # the version must not grow with every look: a promote names the one that its author saw
