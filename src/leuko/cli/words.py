@@ -225,7 +225,7 @@ def finding_row(finding: Mapping[str, Any]) -> tuple[str, ...]:
     percent = "" if finding["percent"] is None else f"{finding['percent']:+.0f}%"
     return (
         finding["gauge"],
-        finding["subject"],
+        "the whole" if finding["subject"] == "-" else finding["subject"],
         figure(finding["before"]) + (unit if finding["before"] is not None else ""),
         figure(finding["after"]) + (unit if finding["after"] is not None else ""),
         percent,

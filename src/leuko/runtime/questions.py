@@ -138,7 +138,7 @@ def gauge_of(name: str, section: GaugeSection) -> Gauge:
         kind=Kind(section.kind),
         direction=Direction(section.direction),
         unit=section.unit,
-        roles=section.roles,
+        roles=(HOSTLESS,) if section.hostless else section.roles,
         required=section.required,
         limits=tuple(_limit(limit) for limit in section.limits),
         must_see=section.must_see,

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from leuko.domain.gauge import Gauge, Kind
+from leuko.domain.gauge import HOSTLESS, Gauge, Kind
 from leuko.domain.verdict import Decision, Finding
 from leuko.statistics import limits, sentences
 from leuko.statistics.question import Chosen, Mask, Values
@@ -38,7 +38,9 @@ def _of_role(windows: Windows, row: Row, broken: Sequence[limits.Broken]) -> Fin
     values, denominators = row.comparison.values, row.comparison.denominators
     switched = windows.of_role(row.role) & windows.switched & windows.reports(row.gauge)
     before, after = _before_after(windows, row.gauge, values, denominators, switched)
-    over = [f for f in broken if f.gauge == row.gauge.name and f.aggregate and f.role == row.role]
+    whole = row.role == HOSTLESS  # a limit of each host and one of all are the same there
+    mine = [f for f in broken if f.gauge == row.gauge.name and f.role == row.role]
+    over = [f for f in mine if f.aggregate or whole]
     decision = _decision(row, over)
     said = _sentence(windows, row, over)
     evidence = float(np.exp(min(row.evidence.log, 60.0))) if not row.evidence.basis else 0.0
@@ -104,7 +106,7 @@ def _of_hosts(windows: Windows, row: Row, broken: Sequence[limits.Broken]) -> li
     question = windows.question
     switched = windows.of_role(row.role) & windows.switched & windows.reports(row.gauge)
     hosts = np.flatnonzero(switched)
-    if hosts.size == 0:
+    if hosts.size == 0 or row.role == HOSTLESS:
         return []
     before, after = _per_host(windows, row, hosts)
     matter = [i for i, h in enumerate(hosts) if question.hosts[h] in over or question.hosts[h] in silent]
@@ -155,9 +157,9 @@ def _host(
 
 def _limit(windows: Windows, gauge: Gauge, role: str, host: str = "") -> str:
     """The limits that this very row is held to: a host's, or without one an aggregate's."""
-    scope = "host" if host else "aggregate"
+    scopes = ("host", "aggregate") if role == HOSTLESS else ("host",) if host else ("aggregate",)
     limits_ = windows.question.limits_of(gauge)
-    return ", ".join(str(one) for one in limits_ if one.scope == scope and one.concerns(host, role))
+    return ", ".join(str(one) for one in limits_ if one.scope in scopes and one.concerns(host, role))
 
 
 def _after_mask(windows: Windows, gauge: Gauge) -> Mask:

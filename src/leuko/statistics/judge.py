@@ -6,7 +6,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from leuko.domain.gauge import Gauge
+from leuko.domain.gauge import HOSTLESS, Gauge
 from leuko.domain.verdict import Decision, Verdict
 from leuko.statistics import findings, limits, sentences, silence
 from leuko.statistics.clocks import Evidence
@@ -104,7 +104,8 @@ def _decide(
 
 def _at_the_end(windows: Windows, rows: list[Row], ticks: int) -> tuple[Decision, str]:
     question = windows.question
-    required = [row for row in rows if row.gauge.required and row.role in question.pushed_roles]
+    covering = question.pushed_roles | {HOSTLESS}
+    required = [row for row in rows if row.gauge.required and row.role in covering]
     thin = [row for row in required if row.coverage < silence.PRESENT]
     if thin and windows.watch.stop - windows.watch.start < question.most_ticks:
         return Decision.CONTINUE, sentences.thin(

@@ -119,7 +119,8 @@ def _on_aggregates(
     roles = sorted(
         {limit.role} if limit.role else {role for role in question.roles if limit.concerns("", role)}
     )
-    groups = [(role, windows.of_role(role) & windows.reports(gauge)) for role in roles]
+    reporting = windows.reports(gauge)
+    groups = [(role, hosts) for role in roles if (hosts := windows.of_role(role) & reporting).any()]
     if not limit.role and len(groups) > 1:
         groups.append(("", windows.reports(gauge)))
     found = []

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Protocol
 
 import numpy as np
 
-from leuko.domain.gauge import Gauge, Kind
+from leuko.domain.gauge import HOSTLESS, Gauge, Kind
 from leuko.statistics.clocks import Evidence
 from leuko.statistics.limits import Broken
 from leuko.statistics.question import Question
@@ -70,11 +70,12 @@ def names(hosts: Sequence[str], most: int = 4) -> str:
 def over_limit(found: Sequence[Broken]) -> str:
     """Which limit was broken, by whom and by how much."""
     first = found[0]
-    place = f"{first.subject} (aggregate)" if first.aggregate else first.subject
+    place = f" at {first.subject} (aggregate)" if first.aggregate else f" at {first.subject}"
+    place = "" if first.role == HOSTLESS else place
     per = " a minute" if first.per_minute else ""
     more = f"; and {plural(len(found) - 1, 'other limit')}" if len(found) > 1 else ""
     return (
-        f"{first.gauge} at {place} reached {number(first.value)}{per}, which breaks the limit "
+        f"{first.gauge}{place} reached {number(first.value)}{per}, which breaks the limit "
         f"{first.limit}{per} for {plural(first.limit.readings, 'reading')} in a row{more}"
     )
 
@@ -84,6 +85,8 @@ def against(row: Row, question: Question) -> str:
     canaries = int(row.comparison.case.group.canary.sum())
     history = row.comparison.case.windows.before
     seconds = duration((history.stop - history.start) * question.tick)
+    if row.role == HOSTLESS:
+        return f"everywhere {{}} what the last {seconds} predict"
     who = f"the {canaries} switched hosts" if canaries != 1 else "the switched host"
     if row.evidence.controlled:
         others = row.evidence.controls
@@ -114,7 +117,8 @@ def guilty(rows: Sequence[Row], question: Question) -> str:
     worst = max(rows, key=lambda row: row.evidence.log)
     others = [row.gauge.name for row in rows if row is not worst]
     also = f"; also {names(others)}" if others else ""
-    role = f" of role {worst.role}" if len(set(question.roles)) > 1 else ""
+    several = len(set(question.roles) - {HOSTLESS}) > 1 and worst.role != HOSTLESS
+    role = f" of role {worst.role}" if several else ""
     said = against(worst, question).format(effect(worst.evidence))
     return f"{worst.gauge.name}{role} {said}{counted(worst)}{also}"
 
@@ -126,6 +130,8 @@ def silence(found: Sequence[Silent]) -> str:
     since = duration(first.seconds)
     if first.others:
         return f"{names(first.hosts)} gave no {gauges} for {since} while the other hosts still report"
+    if first.role == HOSTLESS:
+        return f"nothing gave {gauges} for {since}: that looks like a fault of its source, not of the release"
     return (
         f"no host of role {first.role} gave {gauges} for {since}: "
         "that looks like a fault of collection, not of the release"
@@ -140,8 +146,9 @@ def going_on(ticks: int, wanted: int) -> str:
 def thin(rows: Sequence[Row]) -> str:
     """Too few readings to pass."""
     row = min(rows, key=lambda one: one.coverage)
+    role = "" if row.role == HOSTLESS else f" of role {row.role}"
     return (
-        f"{row.gauge.name} of role {row.role} had data in {100 * row.coverage:.0f} % of the readings due; "
+        f"{row.gauge.name}{role} had data in {100 * row.coverage:.0f} % of the readings due; "
         "80 % are needed to pass"
     )
 
@@ -194,7 +201,8 @@ def wanting(rows: Sequence[Row]) -> str:
 
 def passed(rows: Sequence[Row], ticks: int, question: Question) -> str:
     """Why the phase may go on."""
-    hosts = plural(int(question.watched.sum()), "host")
+    on = zip(question.watched, question.roles, strict=True)
+    hosts = plural(sum(bool(one) and role != HOSTLESS for one, role in on), "host")
     blind = [row.gauge.name for row in rows if row.blind]
     tail = f"; blind: {names(list(dict.fromkeys(blind)))}" if blind else ""
     watched = f"{hosts} watched for {plural(ticks, 'tick')}"

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
+from leuko.domain.gauge import HOSTLESS
 from leuko.domain.lock import Lock, LockKind, Severity
 from leuko.domain.push import Push, State
 from leuko.domain.rollout import HostProgress, HostState
@@ -376,7 +377,8 @@ def _hosts(facts: Facts) -> list[str]:
 def _sources(facts: Facts) -> list[str]:
     found = []
     for trouble in facts.troubles[:5]:
-        where = f" on {names(trouble.hosts)}" if trouble.hosts else ""
+        hosts = [host for host in trouble.hosts if host != HOSTLESS]
+        where = f" on {names(hosts)}" if hosts else ""
         since = when(trouble.since, facts.now)
         found.append(f"Source {trouble.source} gives no data{where} since {since}: {stopped(trouble.why)}")
     return found

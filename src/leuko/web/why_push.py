@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from datetime import datetime
 
+from leuko.domain.gauge import HOSTLESS
 from leuko.domain.lock import Lock
 from leuko.domain.push import Cause, Push, State
 from leuko.domain.rollout import HostState
@@ -100,6 +101,7 @@ def worst(of: PushFacts, limit: int = 3) -> list[Finding]:
 def finding_sentence(finding: Finding) -> str:
     """`errors at www (all hosts): 0.2/min before, 12/min after (+5,900 %), limit >6.`."""
     where = f"{finding.subject} (all hosts)" if finding.aggregate else finding.subject
+    where = "the whole" if finding.subject == HOSTLESS else where
     unit = finding.unit if finding.unit.startswith("/") else f" {finding.unit}" if finding.unit else ""
     percent = f" ({finding.percent:+,.0f} %)" if finding.percent is not None else ""
     limit = f", limit {finding.limit}" if finding.limit else ""
