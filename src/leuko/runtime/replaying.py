@@ -172,8 +172,14 @@ def with_settings(question: Question, settings: Settings) -> Question:
     longest = (
         question.longest if settings.watch is None else round(question.longest * watch / question.wanted)
     )
-    budget = question.budget if settings.budget is None else settings.budget
-    return replace(question, gauges=gauges, wanted=watch, longest=longest, budget=budget)
+    asked = replace(question, gauges=gauges, wanted=watch, longest=longest)
+    return asked if settings.budget is None else _with_budget(asked, settings.budget)
+
+
+def _with_budget(question: Question, budget: float) -> Question:
+    """What pretend pushes taught stays; where they taught no more than the old budget, the new one counts."""
+    taught = question.placebo is not None and question.placebo.threshold > -math.log(question.budget) + 1e-9
+    return replace(question, budget=budget, placebo=question.placebo if taught else None)
 
 
 async def _moments(store: Store, line: Line, was: Past) -> list[tuple[int, datetime]]:
