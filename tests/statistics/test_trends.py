@@ -243,6 +243,15 @@ def test_time_left_is_within_its_range():
     assert trend.room.hours == pytest.approx(68, rel=0.25)
 
 
+def test_what_belongs_to_no_host_goes_by_its_name():
+    it = world(hosts=1)
+    it.cells[:] += (2.0 * np.maximum(0.0, times(192) - 100))[:, None]
+    asked = it.at(192)
+    whole = History(asked.watched, ("-",), ("",), asked.start, asked.cells, {}, asked.landings)
+    (trend,) = look(whole, BAR).trends
+    assert trend.sentence.startswith("rss rises by")
+
+
 def test_what_falls_is_bad_where_down_is_bad():
     for direction, expected in ((Direction.DOWN, 1), (Direction.UP, 0), (Direction.BOTH, 1)):
         it = world(watched=Watched("free", "MB", direction))

@@ -11,6 +11,7 @@ from leuko.domain.change import Change
 from leuko.domain.push import Origin
 from leuko.notify.port import Message, Notifier, Tone, send_all
 from leuko.runtime.ground import Ground
+from leuko.statistics.trends_sentences import place
 from leuko.store.events import Event
 
 log = structlog.get_logger(__name__)
@@ -66,7 +67,7 @@ class Messenger:
     def _of_trend(self, event: Event) -> Message:
         data = event.data
         what = "slow failure" if data["to"] == "found" else "slow failure gets worse"
-        title = f"{what}: {data.get('gauge')} at {data.get('subject')}"
+        title = f"{what}: {place(str(data.get('gauge')), str(data.get('subject')))}"
         return self._message("trend", Tone.WARNING, title, str(data.get("reason")), "trends")
 
     def _of_detector(self, event: Event) -> Message:

@@ -15,6 +15,8 @@ FAST_CELLS = 18
 FAST_HOURS = 12.0
 STEADY = 0.85
 """Part of all pairs of cells that must rise (more rise than fall, as Kendall counts)."""
+NEVER = 1e5
+"""Hours: who would wait to see."""
 BEYOND = 0.1
 """Of the window's range: so far above all that was seen a fill must be. A nightly backup never is."""
 
@@ -37,6 +39,8 @@ def room(hours: Values, slope: Slope, capacity: float | None) -> Room | None:
     worst = float((sign * last).max()) * sign
     earliest = max(0.0, sign * (capacity - worst)) / steep * DAY
     latest = sign * (capacity - level) / shallow * DAY if shallow > 0 else None
+    if latest is not None and latest > NEVER:
+        latest = None
     likely = sign * (capacity - level) / toward * DAY
     return Room(capacity, likely, min(earliest, likely), latest)
 
