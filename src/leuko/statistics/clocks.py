@@ -73,7 +73,7 @@ class Fade:
     deviation: float
 
 
-FADING = (Fade(15.0, 0.25, 0.4), Fade(60.0, 0.1, 0.4))
+FADING = (Fade(15.0, 0.25, 0.4), Fade(60.0, 0.2, 0.45))
 LASTING = 0.03
 """What a healthy switch may change for good on one host (standard deviation of the logarithm)."""
 SIZES = (1.1, 1.3, 1.7, 2.5, 5.0, 20.0)
@@ -91,12 +91,12 @@ def late_starts(window: float, tick: float) -> list[float]:
     return inside or [max(tick, round(window / 2 / tick) * tick)]
 
 
-def fading_margin(ages: NDArray[np.floating]) -> Values:
-    """Log of the factor by which a healthy warm-up may raise a count of events from the switch on."""
+def fading_margin(ages: NDArray[np.floating], start: float = 0.0) -> Values:
+    """Log of the factor by which a healthy warm-up may raise a count of events from `start` to these ages."""
     found = np.full(len(ages), 1.05)
-    age = np.maximum(ages, 1e-9)
-    for seconds, size in ((15.0, 1.0), (60.0, 0.4)):
-        found = found + size * seconds / age * (1 - np.exp(-age / seconds))
+    span = np.maximum(ages - start, 1e-9)
+    for seconds, size in ((15.0, 0.9), (60.0, 0.3)):
+        found = found + size * seconds / span * np.exp(-start / seconds) * (1 - np.exp(-span / seconds))
     return np.asarray(np.log(found))
 
 

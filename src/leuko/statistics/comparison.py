@@ -16,9 +16,6 @@ from leuko.statistics.rare import Rare
 from leuko.statistics.stepping import Stepping
 from leuko.statistics.windows import Windows
 
-BUSY = 4.0
-"""Events a tick on the canaries, and on the controls, from which they are looked at as a series."""
-
 
 class Compare(Protocol):
     """Compares in one direction: against controls, or against the group's own history alone."""
@@ -112,7 +109,7 @@ class Comparison:
         ticks = max(1, len(past.events))
         canary = float(past.events[:, self.case.group.canary].sum()) / ticks
         other = float(past.events[:, self.case.group.control].sum()) / ticks
-        return canary >= BUSY and (alone or other >= BUSY)
+        return canary >= series.BUSY and (alone or other >= series.BUSY)
 
 
 def _turned(found: Trace) -> Trace:

@@ -93,7 +93,7 @@ def model(before: Cells, sides: Sides) -> Model:
     phi = max(1.0, wander(series, shown))
     own = series.sum() / max(1, len(series))
     excess = [(wander(series, shown, (length,)) - phi) / (length * max(own, 1e-9)) for length in WANDERING]
-    drift = float(np.sqrt(DRIFT**2 + np.clip(max(excess), 0.0, 1.0)))
+    drift = float(np.sqrt(DRIFT**2 + np.clip(np.mean(excess), 0.0, 1.0)))
     exposure = float(before.shown[canary].sum())
     rate = float(totals[canary].sum()) / exposure if exposure > 0 else 0.0
     return Model(0.0, drift, phi, cap, rate, rate)
@@ -140,7 +140,7 @@ def wandering(events: Values, phi: float) -> float:
     if mean <= 0:
         return 0.0
     excess = [(dispersion(events, (length,)) - phi) / (length * mean) for length in WANDERING]
-    return float(np.clip(max(excess), 0.0, 0.5))
+    return float(np.clip(np.mean(excess), 0.0, 0.5))
 
 
 def dispersion(events: Values, lengths: tuple[int, ...] = BLOCKS) -> float:

@@ -18,7 +18,7 @@ MATTERS = 3.0
 PRETEND = 120
 FEWEST = 20
 """Pretend pushes below which history teaches nothing."""
-UPPER = 0.8
+UPPER, HIGHEST = 0.8, 0.95
 
 
 @dataclass(frozen=True, slots=True)
@@ -27,10 +27,16 @@ class Tail:
 
     start: float
     slope: float
+    high: float
+    steep: float
+    """The same of the highest twentieth: a few jobs and storms among many quiet windows."""
 
     def __call__(self, logs: Values) -> Values:
         """The evidence that is left: no more than the rarity of such a value on healthy history."""
-        rare = -float(np.log(1 - UPPER)) + (logs - self.start) / self.slope
+        rare = np.minimum(
+            -np.log(1 - UPPER) + (logs - self.start) / self.slope,
+            -np.log(1 - HIGHEST) + (logs - self.high) / self.steep,
+        )
         return np.where(logs <= MATTERS, logs, np.minimum(logs, np.maximum(MATTERS, rare)))
 
 
@@ -38,10 +44,17 @@ def tail(largest: Values) -> Tail | None:
     """The tail of these; None where they are too few."""
     if len(largest) < FEWEST:
         return None
-    start = float(np.quantile(largest, UPPER))
+    start, slope = _above(largest, UPPER)
+    high, steep = _above(largest, HIGHEST) if len(largest) >= PRETEND else (start, slope)
+    return Tail(start, slope, high, steep)
+
+
+def _above(largest: Values, part: float) -> tuple[float, float]:
+    """That quantile, and by how much those above it exceed it."""
+    start = float(np.quantile(largest, part))
     above = largest[largest > start]
     slope = float(np.mean(above - start)) if above.size else 0.0
-    return Tail(max(start, 0.0), max(slope, 1.0))
+    return max(start, 0.0), max(slope, 1.0)
 
 
 def gated(logs: Values, largest: Callable[[], Values]) -> Values:
@@ -60,10 +73,11 @@ def groups(canary: Mask, names: list[str], starts: Chosen) -> tuple[Mask, Chosen
     hosts, many = len(canary), int(canary.sum())
     order = np.array(sorted(range(hosts), key=lambda index: names[index]))
     random = np.random.default_rng(20)
-    chosen = np.zeros((PRETEND, hosts), dtype=np.bool_)
-    turns = np.concatenate([random.permutation(hosts) for _ in range(-(-PRETEND * many // hosts) + 1)])
-    for index in range(PRETEND):
+    number = 3 * PRETEND if many <= 2 else PRETEND
+    chosen = np.zeros((number, hosts), dtype=np.bool_)
+    turns = np.concatenate([random.permutation(hosts) for _ in range(-(-number * many // hosts) + 2)])
+    for index in range(number):
         picked = list(dict.fromkeys(turns[index * many : index * many + 2 * many]))[:many]
         chosen[index, order[picked]] = True
-    at = starts[np.linspace(0, len(starts) - 1, PRETEND).astype(np.intp)]
+    at = starts[np.linspace(0, len(starts) - 1, number).astype(np.intp)]
     return chosen, random.permutation(at)

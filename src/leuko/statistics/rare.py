@@ -101,11 +101,11 @@ class Rare:
             controlled=not self.alone,
         )  # fmt: skip
 
-    def _margins(self, ages: NDArray[np.floating]) -> Values:
+    def _margins(self, ages: NDArray[np.floating], start: float = 0.0) -> Values:
         if self.alone:
             return np.full(len(ages), np.log(2.0))
         pushed = self.case.group.pushed and self.turned > 0
-        return fading_margin(ages) if pushed else np.full(len(ages), np.log(1.1))
+        return fading_margin(ages, start) if pushed else np.full(len(ages), np.log(1.1))
 
     def _look(self, learned: counts.Model, start: float) -> counts.Look:
         group, windows = self.case.group, self.case.windows
@@ -125,7 +125,7 @@ class Rare:
             y = np.full(len(shown), float(history[:, canary].sum()))
             ey = np.full(len(shown), float(self.before.shown[canary].sum()))
         since = windows.question.tick * np.cumsum(late.any(axis=1))
-        margins = self._margins(since) if start == 0.0 else self._margins(since + start)
+        margins = self._margins(since + start, start)
         return counts.Look(per_host.sum(axis=1), y, shown.sum(axis=1), ey, margins, EVENTS)
 
     def _seen(self, learned: counts.Model, look: counts.Look) -> tuple[Values, Values]:

@@ -11,6 +11,8 @@ from leuko.statistics.groups import Group, centre, mean, middle
 from leuko.statistics.noise import SMALLEST, Noise, fitted
 from leuko.statistics.question import Chosen, Mask, Values
 
+BUSY = 4.0
+"""Events a tick on the canaries, and on the controls, from which they are looked at as a series."""
 ENOUGH = 10
 """Ticks of history below which nothing is compared."""
 WILD = 6.0
@@ -20,6 +22,15 @@ ROOM = 1.0
 THIRTY = 3.4
 """Logarithm of thirty: a single reading may say so much, not more."""
 ABSENT = 1e8
+
+
+@dataclass(frozen=True, eq=False)
+class Each:
+    """Every canary beside the controls: [ticks, canaries]."""
+
+    before: Values
+    after: Values
+    scale: float
 
 
 @dataclass(frozen=True, eq=False)
@@ -43,6 +54,9 @@ class Compared:
     """Of those hosts."""
     hosts: Chosen
     """Their places in the question."""
+    each: Each | None = None
+    common: Values | None = None
+    """By how much the controls moved themselves."""
 
 
 def scale(before: Values) -> float:
@@ -63,7 +77,10 @@ def unsmoothed(values: Values, tick: float, seconds: float) -> Values:
     kept = float(np.exp(-back * tick / seconds))
     found = np.full_like(values, np.nan)
     found[back:] = (values[back:] - kept * values[:-back]) / (1 - kept)
-    usual = np.nanmedian(values) if np.isfinite(values).any() else 0.0
+    usual = float(np.nanmedian(values)) if np.isfinite(values).any() else 0.0
+    known = found[~np.isnan(found)]
+    if known.size and float((known < 0.1 * usual).mean()) > 0.2:
+        return values  # no filter gave these: they were rounded, or come from elsewhere
     return np.asarray(np.maximum(found, 0.1 * usual))
 
 
@@ -101,10 +118,13 @@ def level(before: Values, watch: Values, group: Group, counted: Mask, *, alone: 
     there, here = (~np.isnan(now[:, canary])).sum(axis=1), (~np.isnan(now[:, control])).sum(axis=1)
     scales = (wilder / np.maximum(there, 1) + 1 / np.maximum(here, 1)) / whole
     after = np.where((there > 0) & (here > 0), now_own - now_other, np.nan)
+    one = wilder + 1 / others
+    each = Each(deviation[:, canary] - other[:, None], now[:, canary] - now_other[:, None], one)
     return Compared(
         own - other, after, noise, whole, noise.white * whole,
         np.where(np.isnan(after), ABSENT, noise.white * whole * scales), scales, nothing, nothing,
         _winsorised(deviation, tight), canary, np.flatnonzero(used),
+        each if many > 1 else None, now_other,
     )  # fmt: skip
 
 
@@ -172,7 +192,7 @@ def events(before: Cells, watch: Cells, group: Group, counted: Mask, *, alone: b
         own - _logs(y, ey), after, noise, whole, past,
         np.where(np.isnan(after), ABSENT, white), np.ones(len(after)), now_x, due_now,
         np.stack([before.events, due])[:, :, members],
-        canary[members], np.flatnonzero(members),
+        canary[members], np.flatnonzero(members), None, _logs(now_y, now_ey),
     )  # fmt: skip
 
 

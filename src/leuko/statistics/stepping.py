@@ -8,13 +8,24 @@ import numpy as np
 
 from leuko.statistics import gate, series, steps
 from leuko.statistics.case import Case
-from leuko.statistics.clocks import FADING, LASTING, LIKELY, SIZES, Evidence, Trace, late_starts
+from leuko.statistics.clocks import (
+    FADING,
+    LASTING,
+    LIKELY,
+    SIZES,
+    Evidence,
+    Trace,
+    late_starts,
+    log_mean_exp,
+)
 from leuko.statistics.groups import Group
-from leuko.statistics.question import Values
+from leuko.statistics.question import Mask, Values
 from leuko.statistics.windows import Windows
 
 STANDING = 10.0
 """Seconds for which a change must still be there at the look that acts on it."""
+TOGETHER = np.array([0.85, 0.15])
+"""What is bet on all canaries having changed, and on one of them."""
 LASTS = 3.0
 """Seconds that a change must last to be one: a single pause is none."""
 MARGIN = 1.03
@@ -23,6 +34,12 @@ ALONE = 1.25
 """The same where no control tells whether the world changed."""
 TREND = 0.3
 """What a group may rise or fall by over a watch, as it did before, where no control tells."""
+UNEVEN = 0.07
+"""How differently hosts answer to what moves all of them, as a part of that."""
+DIFFERS = 0.6
+"""What one host's warm-up may differ from the learned one, as a part of that, at least."""
+LEAST = 0.1
+"""The same in logarithms at the switch."""
 DRIFT = 0.12
 """How far a group may wander without controls, from the history to the watch, at least."""
 
@@ -46,8 +63,10 @@ class Stepping:
         after = self.sign * (compared.after - fading[: len(compared.after)])
         surprises = model.surprises(self.sign * past, after)
         raw = self.sign * compared.after
-        logs = steps.evidence(model, surprises, steps.confirmed(raw, self._later), bet)
-        logs = gate.gated(self._standing(logs, raw, bet), lambda: self._pretended(model, bet))
+        logs = steps.evidence(model, surprises, _recent(raw, self._recent_ticks), bet)
+        logs = gate.gated(logs, lambda: self._pretended(model, bet))
+        if compared.each is not None:
+            logs = log_mean_exp(np.stack([logs, self._of_one(model, fading)], axis=-1), TOGETHER)
         factor = steps.visible(model, bet, case.threshold)
         if factor > np.exp(series.THIRTY):
             factor = float("inf")
@@ -59,17 +78,44 @@ class Stepping:
             seen, expected = compared.seen, compared.expected
         return Trace(logs, np.exp(_latter_half(compared.after)), seen, expected, said)
 
-    def _standing(self, logs: Values, raw: Values, bet: steps.Bet) -> Values:
-        """Without the evidence of what went away."""
-        standing = _recent(raw, self._recent_ticks) > np.log(bet.margin)
-        return np.where((logs > 0) & ~standing, 0.0, logs)
+    def _of_one(self, group: steps.Model, fading: Values) -> Values:
+        """Evidence that one of the canaries changed: the mean over them, each held against the old hosts."""
+        compared = self.compared
+        each = compared.each
+        if each is None:
+            return np.zeros(self.case.ticks)
+        alone = each.scale / compared.scale
+        model = replace(
+            group, scale=each.scale, before_white=group.before_white * alone, white=group.white * alone,
+            nuisances=self._healthy(1)[1],
+        )  # fmt: skip
+        spans = steps.means(each.before, group.before, len(each.before) + self._gap)[0]
+        raw = self.sign * each.after
+        after = raw - self.sign * fading[: len(raw), None]
+        bet = replace(self._bet(), patience=self._patience(1))
+        recent = _recent(raw, self._recent_ticks)
+        logs = steps.evidence(model, model.surprises(self.sign * spans, after), recent, bet)
+        one = np.arange(len(compared.canary)) == int(np.argmax(compared.canary))
+        logs = gate.gated(logs, lambda: self._pretended(model, bet, one))
+        return log_mean_exp(logs, np.full(logs.shape[1], 1 / logs.shape[1]))
 
-    def _pretended(self, model: steps.Model, bet: steps.Bet) -> Values:
+    @property
+    def _gap(self) -> int:
+        windows = self.case.windows
+        return int(windows.span.start - windows.before.stop)
+
+    def _patience(self, canaries: int) -> float:
+        """How fast evidence may rise: a spike of one host must be over before it weighs much."""
+        later = max(1, round(LASTS / self.case.question.tick) - 1)
+        return (1.0 if self.alone else min(canaries, 3)) * 2 / (1 + later)
+
+    def _pretended(self, model: steps.Model, bet: steps.Bet, canary: Mask | None = None) -> Values:
         """The largest evidence of each of many pretend pushes in the history."""
         compared, ticks = self.compared, model.ticks
+        canary = compared.canary if canary is None else canary
         history = compared.history
         length = history.shape[-2]
-        past = min(120, length - ticks)
+        past = min(72, length - ticks)
         if past < series.ENOUGH:
             return np.zeros(0)
         starts = np.arange(past, length - ticks + 1)
@@ -78,7 +124,7 @@ class Stepping:
             at = starts[np.linspace(0, len(starts) - 1, min(gate.PRETEND, len(starts))).astype(np.intp)]
             grouped = np.repeat(history, len(at), axis=1)
         else:
-            chosen, at = gate.groups(compared.canary, names, starts)
+            chosen, at = gate.groups(canary, names, starts)
             grouped = series.of_groups(history, chosen)
         columns = np.arange(len(at))
         watch = self.sign * grouped[at[None, :] + np.arange(ticks)[:, None], columns]
@@ -91,15 +137,9 @@ class Stepping:
             model, before=spans, before_white=np.full(len(spans), compared.before_white),
             white=np.full(ticks, compared.before_white), scales=np.ones(ticks),
         )  # fmt: skip
-        logs = steps.evidence(
-            pretend, pretend.surprises(np.array(known), watch), steps.confirmed(watch, self._later), bet
-        )
-        return np.asarray(self._standing(logs, watch, bet).max(axis=0))
-
-    @property
-    def _later(self) -> int:
-        """Ticks for which a large change must go on to count in full."""
-        return max(1, round(LASTS / self.case.question.tick) - 1)
+        recent = _recent(watch, self._recent_ticks)
+        logs = steps.evidence(pretend, pretend.surprises(np.array(known), watch), recent, bet)
+        return np.asarray(logs.max(axis=0))
 
     @property
     def _recent_ticks(self) -> int:
@@ -122,19 +162,21 @@ class Stepping:
         ]
         climb = np.minimum((at + 1.0) / max(1, question.wanted), 1.5)
         shapes += [*late, steps.Shape(climb, 0.15)]
-        return steps.Bet(ALONE if self.alone else MARGIN, SIZES, LIKELY, tuple(shapes))
+        return steps.Bet(
+            ALONE if self.alone else MARGIN, SIZES, LIKELY, tuple(shapes),
+            self._patience(int(self.case.group.canary.sum())),
+        )  # fmt: skip
 
     def _model(self) -> tuple[steps.Model | None, Values, Values]:
-        case, compared = self.case, self.compared
-        windows = case.windows
-        gap = windows.span.start - windows.before.stop
+        compared = self.compared
+        gap = self._gap
         spans = steps.blocks(len(compared.before), gap)
         past, there = steps.means(compared.before, spans, len(compared.before) + gap)
         spans, past = spans[there], past[there]
         length = len(compared.before)
         if len(past) < 3:
             return None, past, past
-        fading, nuisances = self._healthy()
+        fading, nuisances = self._healthy(int(self.case.group.canary.sum()))
         missing = self.case.planned - len(compared.after)
         white = np.concatenate([compared.white, np.full(missing, compared.before_white)])
         scales = np.concatenate([compared.scales, np.ones(missing)])
@@ -145,14 +187,16 @@ class Stepping:
         )  # fmt: skip
         return model, past, fading
 
-    def _healthy(self) -> tuple[Values, tuple[tuple[Values, float], ...]]:
+    def _healthy(self, many: int) -> tuple[Values, tuple[tuple[Values, float], ...]]:
         """What a healthy switch does to the series: its mean, and courses whose size is not known."""
         case = self.case
         group, windows = case.group, case.windows
         question = windows.question
-        many = int(group.canary.sum())
         lasting = LASTING**2 / many + (DRIFT**2 if self.alone else 0.0)
         nuisances: list[tuple[Values, float]] = [(np.ones(self.case.planned), lasting)]
+        if self.compared.common is not None:
+            moved = _filled(np.abs(self.compared.common), case.planned)
+            nuisances.append((moved, UNEVEN**2 / min(many, 4)))
         ages = _ages(windows, group, self.case.planned)
         learned = question.transients.get(case.gauge.name)
         mean = np.zeros(self.case.planned)
@@ -162,6 +206,10 @@ class Stepping:
             curve, deviation = learned.at(np.maximum(ages, 0.0))
             mean = _over_hosts(np.where(ages >= 0, curve, 0.0))
             nuisances.append((_over_hosts(np.where(ages >= 0, deviation, 0.0)), 1.0 + 1.0 / learned.pushes))
+            # and how much single hosts' warm-ups differ is more than few switches can tell
+            nuisances.append((mean, DIFFERS**2 / many))
+            fresh = _over_hosts(np.where(ages >= 0, np.exp(-np.maximum(ages, 0.0) / 30.0), 0.0))
+            nuisances.append((fresh, LEAST**2 / many))
             return mean, tuple(nuisances)
         for fade in FADING:
             course = _over_hosts(np.where(ages >= 0, np.exp(-np.maximum(ages, 0.0) / fade.seconds), 0.0))
@@ -184,6 +232,12 @@ def _ages(windows: Windows, group: Group, ticks: int) -> Values:
     known = times if len(times) else np.zeros(0)
     coming = last + question.tick * np.arange(1, ticks - len(known) + 1)
     return np.asarray(np.concatenate([known, coming])[:, None] - question.tick / 2 - since[None, :])
+
+
+def _filled(course: Values, ticks: int) -> Values:
+    found = np.zeros(ticks)
+    found[: len(course)] = np.nan_to_num(course)
+    return found
 
 
 def _mean_over(table: Values) -> Values:

@@ -15,14 +15,14 @@ import numpy as np
 
 from leuko.statistics.clocks import log_mean_exp
 from leuko.statistics.noise import Noise
-from leuko.statistics.question import Mask, Values
+from leuko.statistics.question import Values
 
 LEVEL = 4.0
 """Variance of a level about which nothing is known."""
+STANDING = 0.4
+"""Part of a size that the latest readings must show for it to count."""
 ALONE = 12
 """Ticks before the watch that are conditioned on one by one; older ones in blocks of as many."""
-MOST_PER_TICK = 4.0
-"""What one reading may add to the log of the evidence before another one confirms it."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -136,37 +136,15 @@ class Bet:
     sizes: tuple[float, ...]
     likely: tuple[float, ...]
     shapes: tuple[Shape, ...]
+    patience: float
+    """How much a tick may add to the log of the evidence, more for larger sizes: small means many ticks."""
 
 
-@dataclass(frozen=True, slots=True)
-class Confirmed:
-    """Where the last `later` ticks each said at least half of what the one before it said."""
+def evidence(model: Model, surprises: Values, recent: Values, bet: Bet) -> Values:
+    """Log of the e-value at every tick: [ticks(, series)]; the bad direction is up.
 
-    at: Mask
-    later: int
-
-
-def confirmed(raw: Values, later: int) -> Confirmed:
-    """Of a series, or several: [ticks(, series)]; absent ticks confirm nothing."""
-    if not len(raw):
-        return Confirmed(np.zeros(raw.shape, dtype=np.bool_), later)
-    known = np.isfinite(raw)
-    index = np.arange(len(raw)).reshape((-1,) + (1,) * (raw.ndim - 1))
-    last = np.maximum.accumulate(np.where(known, index, -1), axis=0)
-    before = np.concatenate([np.full_like(last[:1], -1), last[:-1]])
-    past = np.where(before >= 0, np.take_along_axis(raw, np.maximum(before, 0), axis=0), np.inf)
-    with np.errstate(invalid="ignore"):
-        once: Mask = np.asarray(known & (raw >= 0.5 * past), dtype=np.bool_)
-    every = once.copy()
-    for back in range(1, later):
-        every[back:] &= once[:-back]
-        every[:back] = False
-    return Confirmed(every, later)
-
-
-def evidence(model: Model, surprises: Values, confirmed: Confirmed, bet: Bet) -> Values:
-    """Log of the e-value at every tick: [ticks(, series)]; the bad direction is up."""
-    sizes = np.log(np.array(bet.sizes))
+    A size counts while the `recent` level still shows a good part of it: what went away is no change.
+    """
     margin = float(np.log(bet.margin))
     ticks = len(surprises)
     logs, weights = [], []
@@ -174,23 +152,19 @@ def evidence(model: Model, surprises: Values, confirmed: Confirmed, bet: Bet) ->
         own = model.course(shape.course)[:ticks]
         own = own.reshape(own.shape + (1,) * (surprises.ndim - 1))
         gained = own * (surprises - margin * own)
-        for size, part in zip(sizes, bet.likely, strict=True):
-            logs.append(_held_down(size * gained - size**2 * own**2 / 2, confirmed))
+        for size, part in zip(np.log(np.array(bet.sizes)), bet.likely, strict=True):
+            total = np.cumsum(size * gained - size**2 * own**2 / 2, axis=0)
+            held = _held_down(total, bet.patience * (1 + 1.4 * size))
+            logs.append(np.where(recent > margin + STANDING * size, held, np.minimum(held, 0.0)))
             weights.append(shape.weight * part)
     table = np.stack(logs, axis=-1)
     return log_mean_exp(table, np.array(weights) / sum(weights))
 
 
-def _held_down(gains: Values, confirmed: Confirmed) -> Values:
-    """The sum so far, where what a reading adds above the most waits until the next ones confirm it."""
-    excess = np.maximum(gains - MOST_PER_TICK, 0.0)
-    total = np.cumsum(gains - excess, axis=0)
-    if not excess.any():
-        return total
-    released = np.zeros_like(excess)
-    later = confirmed.later
-    released[later:] = excess[:-later] * confirmed.at[later:]
-    return np.asarray(total + np.cumsum(released, axis=0))
+def _held_down(total: Values, most: float) -> Values:
+    """The same, rising by no more than that in a tick: a spike is over before it weighs much."""
+    risen = most * np.arange(1, len(total) + 1).reshape((-1,) + (1,) * (total.ndim - 1))
+    return np.asarray(np.minimum(np.minimum.accumulate(total - risen, axis=0), 0.0) + risen)
 
 
 def visible(model: Model, bet: Bet, threshold: float) -> float:

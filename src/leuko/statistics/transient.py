@@ -8,9 +8,11 @@ from dataclasses import dataclass
 import numpy as np
 
 from leuko.domain.gauge import Gauge, Kind
+from leuko.statistics.counts import cells
+from leuko.statistics.groups import mean
 from leuko.statistics.noise import nonnegative
 from leuko.statistics.question import Question, Values
-from leuko.statistics.series import unsmoothed
+from leuko.statistics.series import BUSY, scale, unsmoothed
 from leuko.statistics.windows import Windows, readings
 
 ENOUGH = 20
@@ -52,18 +54,40 @@ class Curve:
 def curves(question: Question) -> Mapping[str, Curve]:
     """Of one healthy push, by gauge: small enough to be kept when its readings are gone."""
     found: dict[str, Curve] = {}
+    windows = Windows(question)
     for gauge in question.gauges:
-        if gauge.kind is Kind.LEVEL:
-            both = _curve(Windows(question), known(question, gauge))
-            if both is not None:
-                found[gauge.name] = Curve(question.tick, _kept(both[0]), _kept(both[1]))
+        difference = _difference(windows, gauge)
+        both = _curve(windows, difference) if difference is not None else None
+        if both is not None:
+            found[gauge.name] = Curve(question.tick, _kept(both[0]), _kept(both[1]))
     return found
 
 
-def known(question: Question, gauge: Gauge) -> Values:
-    """The gauge's values, without what the kernel smoothed."""
-    values = readings(question, gauge)[0]
-    return unsmoothed(values, question.tick, gauge.smoothed) if gauge.smoothed else values
+def _difference(windows: Windows, gauge: Gauge) -> Values | None:
+    """Log of canaries over controls at every tick; None where there are none, or too few events to tell."""
+    canary, control = windows.switched & windows.reports(gauge), ~windows.switched & windows.reports(gauge)
+    if not canary.any() or not control.any():
+        return None
+    values, denominators = readings(windows.question, gauge)
+    if gauge.kind is Kind.LEVEL:
+        if gauge.smoothed:
+            values = unsmoothed(values, windows.question.tick, gauge.smoothed)
+        added = scale(values[windows.before])
+        logs = np.log(np.maximum(values, 0.0) + added) if added > 0 else None
+        return None if logs is None else mean(logs[:, canary], axis=1) - mean(logs[:, control], axis=1)
+    seen = cells(values, denominators)
+    if float(seen.events[windows.before][:, canary].sum()) < BUSY * (
+        windows.before.stop - windows.before.start
+    ):
+        return None
+    sides = [
+        np.log(
+            (seen.events[:, side].sum(axis=1) + 0.5) / np.maximum(seen.exposure[:, side].sum(axis=1), 1e-9)
+        )
+        for side in (canary, control)
+    ]
+    there = (seen.exposure[:, canary].sum(axis=1) > 0) & (seen.exposure[:, control].sum(axis=1) > 0)
+    return np.where(there, sides[0] - sides[1], np.nan)
 
 
 def _kept(logs: Values) -> tuple[float | None, ...]:
@@ -87,17 +111,8 @@ def transient(questions: Sequence[Question]) -> Mapping[str, Transient]:
     return learned([curves(question) for question in questions])
 
 
-def _curve(windows: Windows, values: Values) -> tuple[Values, Values] | None:
-    """Log of canaries over controls by tick, less its own end: after the switch, and as long before it."""
-    canary, control = windows.switched, ~windows.switched
-    if not canary.any() or not control.any() or (values < 0).any():
-        return None
-    seen = values[~np.isnan(values)]
-    added = 0.1 * float(np.median(seen)) if seen.size else 0.0
-    if added <= 0:
-        return None
-    logs = np.log(values + added)
-    difference = _mean_of(logs[:, canary]) - _mean_of(logs[:, control])
+def _curve(windows: Windows, difference: Values) -> tuple[Values, Values] | None:
+    """By tick, less its own end: after the switch, and as long before it."""
     before, watch = difference[windows.before], difference[windows.watch]
     before = before[-len(watch) :]
     if len(before) < len(watch) or len(watch) < FEWEST:
@@ -108,23 +123,18 @@ def _curve(windows: Windows, values: Values) -> tuple[Values, Values] | None:
     return watch - np.nanmean(ends[0]), before - np.nanmean(ends[1])
 
 
-def _mean_of(logs: Values) -> Values:
-    present = ~np.isnan(logs)
-    number = present.sum(axis=1)
-    total = np.where(present, logs, 0.0).sum(axis=1)
-    return np.asarray(np.where(number > 0, total / np.maximum(number, 1), np.nan))
-
-
 def _mean(switches: Sequence[Curve]) -> Transient:
     """Smooth: noise of the gauge must look neither like a warm-up nor like one that differs."""
     step, length = switches[0].step, min(len(curve.logs) for curve in switches)
-    mean, spread = _moments([curve.logs[:length] for curve in switches])
+    level, spread = _moments([curve.logs[:length] for curve in switches])
     _, usual = _moments([curve.before[:length] for curve in switches if len(curve.before) >= length])
     ages = step * (np.arange(length) + 0.5)
     fades = np.stack([np.exp(-ages / seconds) for seconds in FADES], axis=1)
-    sign = 1.0 if mean[: max(1, length // 3)].sum() >= 0 else -1.0
-    level = sign * (fades @ nonnegative(fades, sign * mean))
+    sign = 1.0 if level[: max(1, length // 3)].sum() >= 0 else -1.0
+    level = sign * (fades @ nonnegative(fades, sign * level))
     extra = fades @ nonnegative(fades, spread - (usual if len(usual) else 0.0))
+    # twenty noisy switches do not tell the mean to the last digit
+    extra = extra + float(spread.mean()) / len(switches) * np.exp(-2 * ages / 30.0)
     return Transient(step, tuple(map(float, level)), tuple(map(float, np.sqrt(extra))), len(switches))
 
 
