@@ -7,7 +7,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from leuko.domain.gauge import Gauge
+from leuko.domain.gauge import HOSTLESS, Gauge
 from leuko.statistics import silence
 from leuko.statistics.case import Case
 from leuko.statistics.clocks import Evidence, Trace, log_mean_exp
@@ -112,12 +112,13 @@ def compared(question: Question) -> Compared:
         question.pushed_roles
     )
     observed = set(question.roles) - pushed - {""}
-    shares = {name: silence.usual(values[windows.before]) for name, (values, _) in known.items()}
+    heard = silence.heard((values for values, _ in known.values()), windows.before)
+    shares = {name: silence.usual(values[windows.before], heard) for name, (values, _) in known.items()}
     pairs = [
         (gauge, role)
         for gauge in question.gauges
         for role in sorted(pushed) + sorted(observed)
-        if not gauge.roles or role in gauge.roles
+        if (role in gauge.roles if gauge.roles else role != HOSTLESS)
         if role in pushed or bool((shares[gauge.name][windows.of_role(role)] > 0).any())
     ]
     groups = [group(windows, gauge, role, shares[gauge.name]) for gauge, role in pairs]

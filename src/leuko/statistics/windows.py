@@ -8,7 +8,7 @@ from functools import cached_property
 import numpy as np
 from numpy.typing import NDArray
 
-from leuko.domain.gauge import Gauge
+from leuko.domain.gauge import HOSTLESS, Gauge
 from leuko.statistics.question import Mask, Question, Series, Values
 
 HISTORY = (180, 400)
@@ -66,9 +66,9 @@ class Windows:
         return np.array(self.question.roles, dtype=np.str_)
 
     def reports(self, gauge: Gauge) -> Mask:
-        """Hosts of the roles that the gauge is about."""
+        """Hosts of the roles that the gauge is about; what belongs to no host only where it says so."""
         if not gauge.roles:
-            return np.ones(len(self.question.hosts), dtype=np.bool_)
+            return np.asarray(self._roles != HOSTLESS, dtype=np.bool_)
         return np.asarray(np.isin(self._roles, gauge.roles), dtype=np.bool_)
 
     def of_role(self, role: str) -> Mask:
