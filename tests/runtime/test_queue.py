@@ -12,9 +12,14 @@ from tests.runtime.rig import Rig
 from tests.runtime.yard import LINE, Yard
 
 from leuko.config.model import Window
+from leuko.domain.line import Line
 from leuko.domain.lock import Lock, LockKind, Severity
+from leuko.domain.plan import Plan
 from leuko.domain.push import Admitted, NotAdmitted, Origin, RollBack, State
+from leuko.domain.rollout import HostProgress, HostState
 from leuko.runtime.admission import Overrides, admit
+from leuko.store.hosts import KnownHost
+from leuko.web.views.why import why
 
 BAD = Lock("L1", LockKind.PUSH, Severity.HARD, "leuko", "bad", NOON, push=3, blocks=(revision("b"),))
 HAND = Lock("L2", LockKind.PUSH, Severity.HARD, "ann", "fair", NOON)
@@ -52,6 +57,41 @@ async def test_admission(tmp_path, commits, held, blocking, windows, overrides, 
 async def yard(tmp_path):
     made = await Yard.make(tmp_path)
     yield made
+    await made.store.close()
+
+
+async def test_pushes_of_two_lines_that_share_a_host_wait_for_each_other_and_why_says_so(yard) -> None:
+    preview = Line("shop", "preview")
+    other = replace(
+        (await yard.live(await yard.release("one"))), line=preview, state=State.WATCHING, ended_at=None
+    )
+    async with yard.store.write(preview) as tx:
+        await yard.store.hosts.save(tx, [KnownHost("www2", "www", "www2")])
+        other = await yard.store.pushes.create(tx, other, plan=Plan(hosts=(), watches=(2,), tick=5.0))
+        row = HostProgress("www2", "www", 0, HostState.SWITCHED, switched_at=NOON)
+        await yard.store.hosts.save_progress(tx, other.number, [row])
+    push = await yard.queue.propose(await yard.release("two"), Origin.PERSON, "ann")
+    assert await yard.queue.admission(push) is None
+    (reason,) = await told(yard, "push.waits")
+    assert reason.startswith("push 1 of shop/preview is WATCHING on www2, too")
+    said = (await why(yard.store, LINE, yard.clock.now(), f"push:{push.number}")).sentences
+    assert any("pushes that share hosts are never watched at the same time" in one for one in said), said
+    async with yard.store.write(preview) as tx:
+        await yard.store.pushes.save(tx, replace(other, state=State.LIVE))
+    assert isinstance(await yard.queue.admission(push), Admitted)
+
+
+async def test_canaries_rotate_and_cover_each_role(tmp_path) -> None:
+    roles = {"www": {"hosts": ["www1", "www2", "www3"]}, "chat": {"hosts": ["chat1", "chat2"]}}
+    made = await Yard.make(tmp_path, push={"rotate": True}, fleet={"roles": roles})
+    await made.live(await made.release("one"))
+    seen = []
+    for name in ("two", "three", "four"):
+        push = await made.queue.propose(await made.release(name), Origin.PERSON, "ann")
+        plan = await made.store.pushes.plan(LINE, push.number)
+        seen.append({host.name for host in plan.phase(0)})
+        assert {host.role for host in plan.phase(0)} == {"www", "chat"}
+    assert set.union(*seen) == {"www1", "www2", "www3", "chat1", "chat2"}, "each has its turn"
     await made.store.close()
 
 

@@ -14,7 +14,7 @@ from leuko.runtime.admission import Overrides, admit
 from leuko.runtime.ground import Ground
 from leuko.runtime.planning import Draft, Planner, stored_plan
 from leuko.runtime.questions import judged_by
-from leuko.runtime.saving import background, save
+from leuko.runtime.saving import addresses_of, background, save
 from leuko.store.errors import Lost, StoreError
 
 KEPT = 20
@@ -107,6 +107,7 @@ class Queue:
             return NotAdmitted(answer.refused)
         waits = answer.waits or self._wants_approver(push, plan.differences, overrides)
         waits = waits or await self._broken_already(push, plan, overrides)
+        waits = waits or await self._shared(push, plan)
         if waits:
             await self._tell("waits", push.name, waits)
             return None
@@ -117,6 +118,14 @@ class Queue:
         if not self._ground.configuration.push.approver or not differences or overrides.approved:
             return ""
         return f"{push.name} changes {differences[0]}: a person must let it start (`leuko push --approve`)"
+
+    async def _shared(self, push: Push, plan: Plan) -> str:
+        """A push of another line that is under way on the same machines."""
+        if push.origin is Origin.ROLLBACK:
+            return ""
+        ground = self._ground
+        found = await ground.store.neighbours.of(ground.line, addresses_of(ground, plan))
+        return found.sentence if found is not None else ""
 
     async def _broken_already(self, push: Push, plan: Plan, overrides: Overrides) -> str:
         """A limit that is broken before the push: it would be blamed for what was there, or hide its own.

@@ -7,6 +7,7 @@ from datetime import datetime, timedelta
 
 from leuko.domain.change import Commit
 from leuko.domain.lock import Lock, LockKind, Severity, lifted_by
+from leuko.domain.plan import Plan
 from leuko.domain.push import Origin, Push, State
 from leuko.runtime.ground import Ground
 from leuko.store.transaction import Transaction
@@ -22,6 +23,8 @@ class Background:
     operation: int | None
     held_locks: tuple[Lock, ...]
     min_healthy: str = "75%"
+    addresses: tuple[str, ...] = ()
+    """Of its hosts: pushes of other lines may be about the same machines."""
 
 
 async def background(ground: Ground, push: Push) -> Background:
@@ -32,7 +35,14 @@ async def background(ground: Ground, push: Push) -> Background:
     running = await ground.store.operations.unfinished(ground.line, push.name)
     held = await ground.store.locks.held(ground.line, None, ground.clock.now())
     operation = running[0].id if running else None
-    return Background(plan.commits, operation, tuple(held), plan.min_healthy)
+    addresses = tuple(addresses_of(ground, plan))
+    return Background(plan.commits, operation, tuple(held), plan.min_healthy, addresses)
+
+
+def addresses_of(ground: Ground, plan: Plan) -> list[str]:
+    """Where the hosts of a plan are reached."""
+    hosts = (ground.host(planned.name) for planned in plan.hosts)
+    return [host.address or host.name for host in hosts if host is not None]
 
 
 async def save(
@@ -42,6 +52,8 @@ async def save(
 
     `tx` comes from `ground.write()`, which has seen to it that this process may act.
     """
+    if before.state is State.PENDING and after.state is State.STAGING:
+        await ground.store.neighbours.check(tx, known.addresses)
     saved = await ground.store.pushes.save(tx, after)
     if after.state is not before.state:
         tx.event("push", after.name, told(before, after), at)

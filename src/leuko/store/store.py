@@ -30,6 +30,7 @@ from leuko.store.lines import Lines
 from leuko.store.locks import Locks
 from leuko.store.marks import Marks
 from leuko.store.migrations import ADVISORY_LOCK, migrate
+from leuko.store.neighbours import Neighbours
 from leuko.store.observations import Observations
 from leuko.store.operations import Operations
 from leuko.store.overrides import Overrides
@@ -77,6 +78,7 @@ class Store:
         self.marks = Marks(database)
         self.drills = Drills(database)
         self.tallies = Tallies(database)
+        self.neighbours = Neighbours(database)
         self.trends = Trends(database)
         self.templates = Templates(database)
         self.readings = readings
