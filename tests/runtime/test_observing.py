@@ -6,11 +6,12 @@ from datetime import timedelta
 from typing import Any
 
 import pytest
-from tests.builders import LINE
+from tests.builders import LINE, release
 from tests.runtime.ward import Ward
 
 from leuko.domain.errors import LeukoError
 from leuko.domain.intent import Intent, IntentKind
+from leuko.domain.push import Admitted, advance
 from leuko.runtime.ground import Ground
 from leuko.runtime.observing import Observing
 from leuko.store.hosts import KnownHost
@@ -131,6 +132,27 @@ async def test_who_never_comes_back_is_given_up(watched) -> None:
         ObservationState.INTERRUPTED,
         "nobody told that its command has ended",
     )
+
+
+async def test_a_push_that_begins_meanwhile_ends_it(watched) -> None:
+    began = await watched.tell(command=["cap"], canaries=["www1"], watch=60.0)
+    await watched.tell(observation=began["observation"], exit_code=0)
+    push = await watched.ward.pending(release("c"))
+    async with watched.store.write(LINE) as tx:
+        await watched.store.pushes.save(tx, advance(push, Admitted(), watched.ward.clock.now()))
+    await watched.observing.step()
+    one = await watched.store.observations.get(LINE, began["observation"])
+    assert (one.state, one.decision) == (ObservationState.INTERRUPTED, "")
+    assert "push 2 began meanwhile" in one.sentence
+    with pytest.raises(LeukoError, match="could not be told apart"):
+        await watched.tell(command=["cap"])
+
+
+async def test_a_flood_is_refused(watched) -> None:
+    for _ in range(8):
+        await watched.tell(command=["cap"])
+    with pytest.raises(LeukoError, match="8 deployments are watched already"):
+        await watched.tell(command=["cap"])
 
 
 async def test_what_cannot_begin(watched) -> None:

@@ -35,6 +35,7 @@ ENOUGH = 24
 """Ticks of history below which no command is begun: there would be nothing to compare with."""
 FORGOTTEN = timedelta(hours=24)
 """After this, nobody waits for the end of a command any more."""
+MOST_OPEN = 8
 LONGEST = 86400.0
 PRETEND = 60
 MOST_READINGS = 1_000_000
@@ -74,6 +75,10 @@ class Observing:
             ):
                 await self._give_up(one, "nobody told that its command has ended")
                 continue
+            push = await self._ground.store.pushes.active(self._ground.line)
+            if push is not None:
+                await self._give_up(one, f"{push.name} began meanwhile: the two cannot be told apart")
+                continue
             await self._look(await self._with_switches(one))
 
     # -- beginning and ending ---------------------------------------------------------------------------
@@ -98,6 +103,13 @@ class Observing:
                 where=str(ground.line),
                 way_out="wait for its end, then begin again",
                 code="P051",
+            )
+        if len(await ground.store.observations.open(ground.line)) >= MOST_OPEN:
+            raise Refused(
+                f"{MOST_OPEN} deployments are watched already",
+                where=str(ground.line),
+                way_out="`leuko log --watched` shows them; those that nobody ends are given up after a day",
+                code=CODE,
             )
         watch = float(arguments.get("watch", 300.0))
         if not 0 < watch <= LONGEST:
@@ -148,7 +160,7 @@ class Observing:
         return {"observation": saved.id, "state": saved.state.value}
 
     async def _give_up(self, one: Observation, why: str) -> Answer:
-        said = one.sentence or why
+        said = f"{why}; {one.sentence}" if one.sentence else why
         await self._save(replace(one, state=ObservationState.INTERRUPTED, sentence=said))
         return {"observation": one.id, "state": ObservationState.INTERRUPTED.value}
 
