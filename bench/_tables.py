@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
+from _judged import limits
 from _study import FLEETS, TEN_BAD, reached
 
 TOLD_OF_PEERS = ("healthy", "x2", "x10", "x300", "to half", "to nothing")
@@ -40,9 +41,10 @@ def _second(value: float | None) -> str:
 
 
 def slower(found: Mapping[str, Any], study: Sequence[float | None]) -> bool:
-    """Slower than the study, beyond the noise of the simulation: a tick, or four per cent of pushes."""
+    """Slower than the study beyond the noise of so few pushes: fewer caught, or half of them over a tick later."""
     caught, half = study[0], study[1]
-    if caught is not None and found["caught"] < caught - 4:
+    most = 100 * limits(round(found["caught"] * found["of"] / 100), found["of"])[1]
+    if caught is not None and most < caught:
         return True
     return half is not None and (found["half"] is None or found["half"] > half + 5)
 
