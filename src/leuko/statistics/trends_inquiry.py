@@ -302,9 +302,14 @@ class Inquiry:
         return tuple(legs[-LEGS:])
 
     def _points(self) -> tuple[float | None, ...]:
-        parts = np.array_split(self._subject.values, min(POINTS, max(1, len(self._subject.values))))
-        means = [float(middle(part)) for part in parts]
-        return tuple(None if not np.isfinite(mean) else float(f"{mean:.5g}") for mean in means)
+        values = self._subject.values
+        if not len(values):
+            return ()
+        starts = np.arange(min(POINTS, len(values))) * len(values) // min(POINTS, len(values))
+        there = ~np.isnan(values)
+        count = np.add.reduceat(there.astype(np.float64), starts)
+        total = np.add.reduceat(np.where(there, values, 0.0), starts)
+        return tuple(float(f"{t / c:.5g}") if c else None for t, c in zip(total, count, strict=True))
 
 
 def _daily(found: Guard) -> Slope:

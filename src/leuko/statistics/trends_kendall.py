@@ -107,7 +107,9 @@ def inflation(rest: Values) -> float:
     if power <= 0:
         return 1.0
     lags = np.arange(1, max(2, min(n - 2, len(rest) // 2)))
-    rho = np.array([_autocorrelation(deviation, there, int(lag), power / n) for lag in lags])
+    # absent readings count as none: far lags, which few pairs have, count for less
+    sums = np.correlate(deviation, deviation, "full")[len(rest) :]
+    rho = sums[: len(lags)] / power * (n / len(rest))
     bound = SIGNIFICANT / np.sqrt(n)
     weights = (n - lags) * (n - lags - 1.0) * (n - lags - 2.0)
     counted = np.abs(rho) > bound
@@ -190,14 +192,6 @@ def _order_statistics(slopes: Values, reach: float) -> tuple[float, float]:
     low = max(0, int(np.floor((pairs - reach) / 2.0)))
     high = min(pairs - 1, int(np.ceil((pairs + reach) / 2.0)))
     return float(slopes[low]), float(slopes[high])
-
-
-def _autocorrelation(deviation: Values, there: np.ndarray, lag: int, variance: float) -> float:
-    both = int((there[lag:] & there[:-lag]).sum())
-    if both < FEWEST // 2:
-        return 0.0
-    shrunk = both / len(there)  # as the usual estimate: far lags count for less
-    return float((deviation[lag:] * deviation[:-lag]).sum() / both / variance) * shrunk
 
 
 def _ranks(values: Values) -> Values:
