@@ -41,7 +41,7 @@ def _second(value: float | None) -> str:
 
 
 def slower(found: Mapping[str, Any], study: Sequence[float | None]) -> bool:
-    """Slower than the study beyond the noise of so few pushes: fewer caught, or a median over a tick later."""
+    """Slower than the study beyond the noise of few pushes: fewer caught, or a median over a tick later."""
     caught, half = study[0], study[1]
     most = 100 * limits(round(found["caught"] * found["of"] / 100), found["of"])[1]
     if caught is not None and most < caught:
