@@ -11,7 +11,7 @@ from leuko.domain.gauge import Gauge, Kind, Limit
 from leuko.gauges.source import Health
 from leuko.notify.recording import RecordingNotifier
 from leuko.runtime.ground import Bell, Ground
-from leuko.runtime.messenger import Messenger
+from leuko.runtime.messenger import STALE, Messenger
 from leuko.runtime.questions import overridden
 from leuko.runtime.sources import LOOKS, Sources
 from leuko.runtime.supervision import Loop, LoopLag
@@ -66,6 +66,49 @@ async def test_people_are_told_of_rollbacks_and_of_red_builds_by_name(ground) ->
     assert message is not None
     assert message.url == "http://console/shop/production/pushes/7"
     assert await messenger.message(Event(LINE, 3, "push", "push 7", moved | {"to": "STAGING"}, NOON)) is None
+
+
+async def rolled_back(ground, push: int) -> None:
+    facts = {"from": "WATCHING", "to": "ROLLED_BACK", "push": push, "reason": "errors rose", "revision": "a"}
+    async with ground.write() as tx:
+        tx.event("push", f"push {push}", facts, ground.clock.now())
+
+
+async def told_upto(ground) -> int:
+    told = await ground.store.events.latest(LINE, kind="told", limit=1)
+    return int(told[0].data["event"])
+
+
+async def telling(ground, until: int) -> list[str]:
+    """What one controller's life tells: it ends once so many messages went out, and that is noted."""
+    recording = RecordingNotifier()
+    running = asyncio.create_task(Messenger(ground, [recording]).run())
+    async with asyncio.timeout(30):
+        newest = (await ground.store.events.latest(LINE, kind="push", limit=1))[0].number
+        while len(recording.messages) < until or await told_upto(ground) < newest:
+            await asyncio.sleep(0.01)
+    running.cancel()
+    await asyncio.gather(running, return_exceptions=True)
+    return [message.title for message in recording.messages]
+
+
+async def test_what_happened_while_no_controller_ran_is_told_by_the_next_one_and_nothing_twice(
+    ground,
+) -> None:
+    await rolled_back(ground, 1)
+    await Messenger(ground, [RecordingNotifier()]).begin()  # the very first start: the past is no news
+    await rolled_back(ground, 2)
+    (first,) = await telling(ground, 1)
+    assert "push 2" in first
+    await rolled_back(ground, 3)
+    ground.clock.move(60)
+    await rolled_back(ground, 4)
+    assert ["push 3" in one or "push 4" in one for one in await telling(ground, 2)] == [True, True]
+    await rolled_back(ground, 5)
+    ground.clock.move(STALE.total_seconds() + 1)
+    await rolled_back(ground, 6)
+    (last,) = await telling(ground, 1)
+    assert "push 6" in last, "what is hours old is no news to anybody"
 
 
 def test_limits_set_by_people_take_the_place_of_those_of_the_same_scope() -> None:

@@ -55,6 +55,7 @@ LEASE = timedelta(seconds=15)
 INTENT_SECONDS = 1.0
 POKE_SECONDS = 0.25
 BUSY_SECONDS = 0.1
+TIDY_SECONDS = 3600.0
 DOUBT_SECONDS = 0.5
 
 
@@ -143,6 +144,7 @@ class Controller:
             Loop("build", self.builder.step, INTENT_SECONDS, clock, bell.ear()),
             Loop("offer what is green", self._offer, INTENT_SECONDS, clock, bell.ear()),
             Loop("look after the fleet", self.guard.look, _look_seconds(self.ground), clock),
+            Loop("tidy readings", self._tidy, TIDY_SECONDS, clock),
             Loop("watch trends", self.trends.step, LOOK_SECONDS, clock),
             Loop("watch deployments of others", self.observing.step, INTENT_SECONDS, clock, bell.ear()),
             Loop("keep the commit lock", self.gatehouse.step, INTENT_SECONDS, clock, bell.ear()),
@@ -269,6 +271,10 @@ class Controller:
     async def _look_once(self) -> None:
         async with self._looking:
             await self.watcher.step()
+
+    async def _tidy(self) -> None:
+        """Raw readings become minutes after two days, and go after thirty."""
+        await self.ground.store.readings.tidy(self.ground.clock.now())
 
     async def _listen(self) -> None:
         if self.gatehouse.poked():

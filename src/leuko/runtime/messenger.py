@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from datetime import timedelta
 
 import structlog
 
@@ -16,6 +17,12 @@ from leuko.store.events import Event
 
 log = structlog.get_logger(__name__)
 
+TOLD_UPTO = "told"
+"""Kind of the event that says up to which event people were told."""
+FARTHEST = 10_000
+"""Events that are looked through at most after a start."""
+STALE = timedelta(hours=6)
+"""What is older is no news to anybody."""
 TOLD = {
     "LIVE": ("live", Tone.SUCCESS),
     "ROLLED_BACK": ("rolled_back", Tone.FAILURE),
@@ -26,7 +33,11 @@ TOLD = {
 
 @dataclass
 class Messenger:
-    """Follows the events from the moment it starts; what happened before was told by whoever ran then."""
+    """Follows the events from where the last one stopped: what was sent is an event itself.
+
+    So a controller that dies between what happened and its message loses none; one that dies just after a
+    message may send it twice.
+    """
 
     ground: Ground
     notifiers: Sequence[Notifier]
@@ -37,13 +48,29 @@ class Messenger:
         """Until cancelled."""
         if not self.notifiers:
             return
-        last = await self.ground.store.events.last_number(self.ground.line)
-        async for event in self.ground.store.events.follow(self.ground.line, last):
+        async for event in self.ground.store.events.follow(self.ground.line, await self.begin()):
             message = await self.message(event)
-            if message is not None and message.event in self.ground.configuration.notify.on:
+            if message is None or message.event not in self.ground.configuration.notify.on:
+                continue
+            if self.ground.clock.now() - event.at <= STALE:
                 for delivery in await send_all(self.notifiers, message):
                     if not delivery.ok:
                         log.warning("a message did not go out", via=delivery.via, reason=delivery.reason)
+            await self._note(event.number)
+
+    async def begin(self) -> int:
+        """The number of the event that was told last. Nothing before the very first start is ever told."""
+        store, line = self.ground.store, self.ground.line
+        newest = await store.events.last_number(line)
+        told = await store.events.latest(line, kind=TOLD_UPTO, limit=1)
+        if not told:
+            await self._note(newest)
+            return newest
+        return max(int(told[0].data["event"]), newest - FARTHEST)
+
+    async def _note(self, number: int) -> None:
+        async with self.ground.write() as tx:
+            tx.event(TOLD_UPTO, TOLD_UPTO, {"event": number}, self.ground.clock.now())
 
     async def message(self, event: Event) -> Message | None:
         """What this event means to people; None for most."""

@@ -40,6 +40,7 @@ class Readings:
         self._thread = ThreadPoolExecutor(1, thread_name_prefix="leuko-readings")
         self._open: dict[date, Day] = {}
         self._closed = False
+        self._tidying = asyncio.Lock()
         self.complaints: list[str] = []
 
     async def write(
@@ -81,12 +82,13 @@ class Readings:
 
     async def tidy(self, now: datetime, *, raw: timedelta = RAW, kept: timedelta = KEPT) -> None:
         """Turns old raw days into minutes and removes what is too old. Ticks are written in between."""
-        for day in await self._run(self._shelf.days):
-            if _end(day) + raw <= now:
-                await self._shrink(day)
-        for day in await self._run(partial(self._shelf.days, minutes=True)):
-            if _end(day) + kept <= now:
-                await self._run(partial(self._shelf.drop, day, minutes=True))
+        async with self._tidying:  # the loops of several lines ask for it
+            for day in await self._run(self._shelf.days):
+                if _end(day) + raw <= now:
+                    await self._shrink(day)
+            for day in await self._run(partial(self._shelf.days, minutes=True)):
+                if _end(day) + kept <= now:
+                    await self._run(partial(self._shelf.drop, day, minutes=True))
 
     async def close(self) -> None:
         """Closes the files. Again is no harm."""
