@@ -105,6 +105,37 @@ def test_queries_of_ones_own_and_what_is_wrong_with_them(url: str, tmp_path: Pat
     assert "too little quiet history" in nothing.out
 
 
+CONFIGURATION = """
+application: shop
+repository: .
+fleet: {{roles: {{www: [www1, www2]}}}}
+gauges:
+  errors:
+    kind: count
+    prometheus: {{url: {url}, query: php_errors_total, by: instance, host: "(www[0-9]+):.*"}}
+    limits: [{{above: 6}}]
+  everything:
+    kind: count
+    direction: down
+    prometheus: {{url: {url}, query: sum(http_requests_total)}}
+  load: {{kind: level, host: {{figure: load}}}}
+"""
+
+
+def test_the_gauges_of_a_configuration(url: str, tmp_path: Path) -> None:
+    (tmp_path / "leuko.yml").write_text(CONFIGURATION.format(url=url))
+    (tmp_path / "deploys.json").write_text(json.dumps([{"time": at(3 * HOUR), "canaries": ["www2"]}]))
+    args = ("calibrate", "--prometheus", url, "--config", "leuko.yml", "--hours", "1", "--pushes", "20")
+    said = ask(tmp_path, *args, "--deploys", "deploys.json", "--json")
+    assert said.code == 0, said
+    found = said.json
+    assert [one["gauge"] for one in found["watched"]] == ["errors", "everything"]
+    rows = {row["gauge"]: row for row in found["calibration"]["gauges"]}
+    assert rows["everything"]["role"] == "-"
+    assert [limit["limit"] for limit in rows["errors"]["limits"]] == [">6 on each host"]
+    assert [one["decision"] for one in found["deploys"]] == ["fail"]
+
+
 def test_a_server_that_is_none(tmp_path: Path) -> None:
     for address in ("http://127.0.0.1:1", "ftp://x", "prometheus"):
         said = ask(tmp_path, "calibrate", "--prometheus", address)

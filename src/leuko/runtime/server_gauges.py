@@ -29,6 +29,10 @@ class Watched:
     query: str
     of: str = ""
     counter: bool = False
+    by: str | None = None
+    """Label that names the host; empty: of the whole; None: as for all."""
+    host: str = ""
+    """Expression with one group, around the host in the label's value."""
 
 
 def asked_for(texts: Sequence[str], by: str) -> list[Watched]:
@@ -73,7 +77,7 @@ def configured(configuration: Configuration) -> list[Watched]:
         plain = Gauge(
             name, gauge.kind, gauge.direction, gauge.unit, (), gauge.required, limits, gauge.must_see
         )
-        found.append(Watched(plain, source.query, source.of, counter))
+        found.append(Watched(plain, source.query, source.of, counter, source.by, source.host))
     if not found:
         raise LeukoError(
             "has no gauge that comes from a Prometheus",

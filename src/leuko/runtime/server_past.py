@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 
@@ -76,15 +77,20 @@ async def _by_host(way: Way, one: Watched, query: str, times: Values) -> dict[st
     lines = await way.server.range(query, times, lookback=way.lookback)
     grouped: dict[str, list[Values]] = {}
     for line in lines:
-        values = increases(line.values) if one.counter else line.values[1:]
-        grouped.setdefault(host_of(line, way.by), []).append(values)
+        host = host_of(line, one, way.by)
+        if host:
+            values = increases(line.values) if one.counter else line.values[1:]
+            grouped.setdefault(host, []).append(values)
     summed = one.gauge.kind is not Kind.LEVEL
     return {host: _together(values, summed=summed) for host, values in grouped.items()}
 
 
-def host_of(line: Line, by: str) -> str:
-    """The host that a series is of, without a port; HOSTLESS for one without the label."""
-    label = line.labels.get(by, "")
+def host_of(line: Line, one: Watched, by: str) -> str:
+    """The host that a series is of, without a port; HOSTLESS without the label; empty: nobody's."""
+    label = line.labels.get(by if one.by is None else one.by, "")
+    if one.host:
+        found = re.fullmatch(one.host, label)
+        return found[1] if found and found[1] else ""
     name, colon, port = label.rpartition(":")
     return (name if colon and port.isdigit() else label) or HOSTLESS
 
