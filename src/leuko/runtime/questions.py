@@ -43,6 +43,8 @@ LONGEST_WATCH = 3
 """A watch that could not see enough may last this many times its length."""
 SWITCHES = 40
 """Good switches, the newest, that a warm-up is learned from."""
+LOAD_FILTER = 60.0
+"""Seconds of the kernel's filter behind the one-minute load average."""
 JUST_CLOSED = timedelta(microseconds=1)
 
 
@@ -142,6 +144,7 @@ def gauge_of(name: str, section: GaugeSection) -> Gauge:
         required=section.required,
         limits=tuple(_limit(limit) for limit in section.limits),
         must_see=section.must_see,
+        smoothed=LOAD_FILTER if section.host is not None and section.host.figure == "load" else 0.0,
     )
 
 

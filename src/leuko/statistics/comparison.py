@@ -80,7 +80,7 @@ class Comparison:
         before, watch = self.values[windows.before], self.values[windows.span]
         counted = self.case.group.after(windows, self._wait(sign))
         if self.case.gauge.smoothed:
-            whole = np.concatenate([before, self.values[windows.before.stop : windows.span.stop]])
+            whole = self.values[windows.before.start : windows.span.stop]
             whole = series.unsmoothed(whole, windows.question.tick, self.case.gauge.smoothed)
             before, watch = whole[: len(before)], whole[len(whole) - len(watch) :]
         compared = series.level(before, watch, self.case.group, counted, alone=alone)

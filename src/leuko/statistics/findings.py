@@ -16,7 +16,7 @@ from leuko.statistics.windows import Windows
 if TYPE_CHECKING:
     from leuko.statistics.judge import Row
 
-MOST_HOSTS = 40
+MOST_HOSTS = 25
 """Hosts that are listed for one gauge, besides those that broke a limit or fell silent."""
 
 

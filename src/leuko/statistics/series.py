@@ -13,8 +13,12 @@ from leuko.statistics.question import Chosen, Mask, Values
 
 BUSY = 4.0
 """Events a tick on the canaries, and on the controls, from which they are looked at as a series."""
+CELLS = 20_000
+"""Readings from which a middle is taken; more would not move it."""
 ENOUGH = 10
 """Ticks of history below which nothing is compared."""
+FEW = 20
+"""Canaries up to which each of them is looked at alone too: of more, one matters less."""
 WILD = 6.0
 """Deviations beyond which a reading of the history is a wild one."""
 ROOM = 1.0
@@ -62,6 +66,7 @@ class Compared:
 def scale(before: Values) -> float:
     """What is added before the logarithm, so that zeros can be read: 0 where history holds nothing else."""
     seen = np.abs(before[~np.isnan(before)])
+    seen = seen[:: max(1, seen.size // CELLS)]
     if seen.size == 0:
         return 0.0
     half = float(np.median(seen))
@@ -73,23 +78,37 @@ def unsmoothed(values: Values, tick: float, seconds: float) -> Values:
 
     The kernel counts every five seconds, so shorter ticks are looked at so far apart.
     """
+    values = _without_garbage(values)
     back = max(1, round(5.0 / tick))
     kept = float(np.exp(-back * tick / seconds))
     found = np.full_like(values, np.nan)
     found[back:] = (values[back:] - kept * values[:-back]) / (1 - kept)
-    usual = float(np.nanmedian(values)) if np.isfinite(values).any() else 0.0
+    some = values[~np.isnan(values)]
+    usual = float(np.median(some[:: max(1, some.size // CELLS)])) if some.size else 0.0
     known = found[~np.isnan(found)]
     if known.size and float((known < 0.1 * usual).mean()) > 0.2:
         return values  # no filter gave these: they were rounded, or come from elsewhere
     return np.asarray(np.maximum(found, 0.1 * usual))
 
 
+def _without_garbage(values: Values) -> Values:
+    """No filter gives a single reading far from both its neighbours."""
+    known = values[~np.isnan(values)]
+    far = 20 * float(np.quantile(known[:: max(1, known.size // CELLS)], 0.99)) if known.size else np.inf
+    with np.errstate(invalid="ignore"):
+        wild = (values > max(far, 1e-9)) | (values < 0)
+    lone = wild.copy()
+    lone[1:] &= ~wild[:-1]
+    lone[:-1] &= ~wild[1:]
+    return np.where(lone, np.nan, values) if lone.any() else values
+
+
 def level(before: Values, watch: Values, group: Group, counted: Mask, *, alone: bool) -> Compared | None:
     """Of a level: [ticks, hosts] of the group's sample. None where history holds nothing to go by."""
-    added = scale(before)
+    used = group.some_canaries if alone else group.some_canaries | group.some_controls
+    added = scale(before[:, used])
     if added <= 0 or len(before) < ENOUGH:
         return None
-    used = group.some_canaries if alone else group.some_canaries | group.some_controls
     canary, control = group.some_canaries[used], (group.some_controls & ~group.some_canaries)[used]
     logs = np.log(np.maximum(before[:, used], 0.0) + added)
     usual = mean(logs, axis=0)
@@ -124,7 +143,7 @@ def level(before: Values, watch: Values, group: Group, counted: Mask, *, alone: 
         own - other, after, noise, whole, noise.white * whole,
         np.where(np.isnan(after), ABSENT, noise.white * whole * scales), scales, nothing, nothing,
         _winsorised(deviation, tight), canary, np.flatnonzero(used),
-        each if many > 1 else None, now_other,
+        each if 1 < many <= FEW else None, now_other,
     )  # fmt: skip
 
 
@@ -161,7 +180,7 @@ def events(before: Cells, watch: Cells, group: Group, counted: Mask, *, alone: b
     members = canary | control
     shown = before.shown
     rate = np.where(shown > 0, (before.events.sum(axis=0) + 0.5) / np.maximum(shown, 1e-9), 0.0)
-    wild = max(3.0, 3 * float(np.quantile(before.events[before.exposure > 0], 0.99)))
+    wild = max(3.0, 3 * _high(before.events[before.exposure > 0]))
     before = replace(before, events=before.capped(wild))
     watch = replace(watch, events=np.minimum(watch.events, np.where(canary, 10 * wild, wild)))
     watch = replace(watch, exposure=np.where(canary[None, :] & ~counted, 0.0, watch.exposure))
@@ -194,6 +213,10 @@ def events(before: Cells, watch: Cells, group: Group, counted: Mask, *, alone: b
         np.stack([before.events, due])[:, :, members],
         canary[members], np.flatnonzero(members), None, _logs(now_y, now_ey),
     )  # fmt: skip
+
+
+def _high(seen: Values) -> float:
+    return float(np.quantile(seen[:: max(1, seen.size // CELLS)], 0.99)) if seen.size else 0.0
 
 
 def _logs(seen: Values, due: Values) -> Values:

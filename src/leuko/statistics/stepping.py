@@ -26,6 +26,8 @@ STANDING = 10.0
 """Seconds for which a change must still be there at the look that acts on it."""
 TOGETHER = np.array([0.85, 0.15])
 """What is bet on all canaries having changed, and on one of them."""
+FEW = (1.5, 3.0, 12.0)
+"""Sizes that are looked for on single canaries."""
 LASTS = 3.0
 """Seconds that a change must last to be one: a single pause is none."""
 MARGIN = 1.03
@@ -92,7 +94,11 @@ class Stepping:
         spans = steps.means(each.before, group.before, len(each.before) + self._gap)[0]
         raw = self.sign * each.after
         after = raw - self.sign * fading[: len(raw), None]
-        bet = replace(self._bet(), patience=self._patience(1))
+        whole = self._bet()
+        bet = replace(
+            whole, patience=self._patience(1), sizes=FEW, likely=(1 / len(FEW),) * len(FEW),
+            shapes=whole.shapes[:1],
+        )  # fmt: skip
         recent = _recent(raw, self._recent_ticks)
         logs = steps.evidence(model, model.surprises(self.sign * spans, after), recent, bet)
         one = np.arange(len(compared.canary)) == int(np.argmax(compared.canary))

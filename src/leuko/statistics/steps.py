@@ -73,10 +73,12 @@ class Model:
         diagonal = np.concatenate([self.before_white / length[: len(self.before)], self.white])
         found[np.diag_indices_from(found)] += np.maximum(diagonal, 1e-9)
         middles = (begin + end) / 2 / self.ticks
-        found += self.trend * np.outer(middles, middles)
+        if self.trend:
+            found += self.trend * np.outer(middles, middles)
         first = len(self.before)
-        for course, variance in self.nuisances:
-            found[first:, first:] += variance * np.outer(course, course)
+        if self.nuisances:
+            courses = np.stack([course * np.sqrt(variance) for course, variance in self.nuisances])
+            found[first:, first:] += courses.T @ courses
         return np.asarray(np.linalg.inv(np.linalg.cholesky(found)))
 
     def surprises(self, before: Values, watch: Values) -> Values:
@@ -118,14 +120,14 @@ def means(series: Values, spans: Values, start: int) -> tuple[Values, Values]:
 
     And whether at least half of it is there.
     """
-    values, there = [], []
-    for begin, end in spans.astype(np.intp):
-        part = series[start + begin : start + end]
-        present = ~np.isnan(part)
-        number = present.sum(axis=0)
-        values.append(np.where(present, part, 0.0).sum(axis=0) / np.maximum(number, 1))
-        there.append(2 * number >= end - begin)
-    return np.array(values), np.array(there)
+    begin, end = (start + spans.astype(np.intp)).T
+    present = ~np.isnan(series)
+    none = np.zeros((1, *series.shape[1:]))
+    total = np.concatenate([none, np.cumsum(np.where(present, series, 0.0), axis=0)])
+    number = np.concatenate([none, np.cumsum(present, axis=0)])
+    some = number[end] - number[begin]
+    length = (end - begin).reshape(-1, *(1,) * (series.ndim - 1))
+    return (total[end] - total[begin]) / np.maximum(some, 1), 2 * some >= length
 
 
 @dataclass(frozen=True, slots=True)
@@ -147,24 +149,24 @@ def evidence(model: Model, surprises: Values, recent: Values, bet: Bet) -> Value
     """
     margin = float(np.log(bet.margin))
     ticks = len(surprises)
-    logs, weights = [], []
-    for shape in bet.shapes:
-        own = model.course(shape.course)[:ticks]
-        own = own.reshape(own.shape + (1,) * (surprises.ndim - 1))
-        gained = own * (surprises - margin * own)
-        for size, part in zip(np.log(np.array(bet.sizes)), bet.likely, strict=True):
-            total = np.cumsum(size * gained - size**2 * own**2 / 2, axis=0)
-            held = _held_down(total, bet.patience * (1 + 1.4 * size))
-            logs.append(np.where(recent > margin + STANDING * size, held, np.minimum(held, 0.0)))
-            weights.append(shape.weight * part)
-    table = np.stack(logs, axis=-1)
-    return log_mean_exp(table, np.array(weights) / sum(weights))
-
-
-def _held_down(total: Values, most: float) -> Values:
-    """The same, rising by no more than that in a tick: a spike is over before it weighs much."""
-    risen = most * np.arange(1, len(total) + 1).reshape((-1,) + (1,) * (total.ndim - 1))
-    return np.asarray(np.minimum(np.minimum.accumulate(total - risen, axis=0), 0.0) + risen)
+    if not ticks:
+        return np.zeros(surprises.shape)
+    sizes = np.log(np.array(bet.sizes))
+    # axes: ways to change, sizes, ticks, series
+    own = np.stack([model.course(shape.course)[:ticks] for shape in bet.shapes])
+    own = own.reshape(len(own), 1, ticks, *(1,) * (surprises.ndim - 1))
+    size = sizes.reshape(1, -1, *(1,) * surprises.ndim)
+    gained = own * (surprises - margin * own)
+    total = np.cumsum(size * gained - size**2 * own**2 / 2, axis=2)
+    risen = (
+        bet.patience * (1 + 1.4 * size) * np.arange(1, ticks + 1).reshape(-1, *(1,) * (surprises.ndim - 1))
+    )
+    # rising by no more than that in a tick: a spike is over before it weighs much
+    held = np.minimum(np.minimum.accumulate(total - risen, axis=2), 0.0) + risen
+    held = np.where(recent > margin + STANDING * size, held, np.minimum(held, 0.0))
+    parts = np.array([shape.weight for shape in bet.shapes])
+    weights = np.outer(parts / parts.sum(), bet.likely).reshape(-1, *(1,) * surprises.ndim)
+    return log_mean_exp(held.reshape(-1, *surprises.shape), weights, axis=0)
 
 
 def visible(model: Model, bet: Bet, threshold: float) -> float:
