@@ -50,6 +50,7 @@ READING = [
     (("log", "--events"), list, "kind"),
     (("hosts",), list, "standing"),
     (("locks",), list, "severity"),
+    (("limits",), dict, "gauges"),
     (("trends",), dict, "gauges"),
 ]
 
