@@ -15,6 +15,9 @@ from pathlib import Path
 import pytest
 from tests.cli.conftest import argv, ask, surroundings
 
+from leuko.cli.watch import exit_code
+from leuko.cli.watching import Seen
+
 HOSTS = ("www1", "www2", "www3", "www4")
 CONFIGURATION = """
 application: shop
@@ -74,18 +77,21 @@ def watch(place: Path, *args: str) -> subprocess.CompletedProcess[bytes]:
 
 def test_a_deployment_that_makes_errors_ends_with_5(place: Path) -> None:
     bad = place / "www1" / "shop" / "app" / "bad"
-    said = watch(place, "--canaries", "www1", "--for", "20s", "--", "touch", str(bad))
+    command = ["sh", "-c", 'touch "$0"; printf "\\377\\0out"', str(bad)]
+    said = watch(place, "--canaries", "www1", "--for", "20s", "--", *command)
     assert said.returncode == 5, said
+    assert said.stdout == b"\xff\0out", "what a command prints passes through as it is"
     assert b"Worse: errors on the switched host" in said.stderr
     assert b"No controller is running: this command looks at the fleet by itself" in said.stderr
     assert b"24 are needed" in said.stderr
     (one,) = ask(place, "log", "--watched", "--json").json
     assert (one["decision"], one["exit_code"], one["state"]) == ("fail", 0, "ended")
-    assert one["command"] == ["touch", str(bad)]
+    assert one["command"] == command
     assert "Watch a deployment" in ask(place, "log").out
     assert "errors on the switched host" in ask(place, "log", "--watched").out
 
 
+@pytest.mark.slow
 def test_output_passes_through_and_the_exit_code_is_kept(place: Path) -> None:
     program = r"import sys; sys.stdout.buffer.write(bytes(range(256))); sys.stderr.write('oops'); sys.exit(3)"
     said = watch(place, "--canaries", "www1", "--for", "2s", "--json", "--", sys.executable, "-c", program)
@@ -94,6 +100,24 @@ def test_output_passes_through_and_the_exit_code_is_kept(place: Path) -> None:
     page = json.loads(said.stdout)
     assert (page["exit_code"], page["interrupted"]) == (3, False)
     assert page["observation"]["decision"] in ("pass", "hold")
+
+
+@pytest.mark.parametrize(
+    ("code", "decision", "interrupted", "ends"),
+    [
+        (0, "pass", False, 0),
+        (0, "hold", False, 0),
+        (0, "fail", False, 5),
+        (3, "fail", False, 3),
+        (3, "pass", True, 3),
+        (-9, "unknown", False, 137),
+        (127, "", False, 127),
+        (0, "continue", True, 130),
+    ],
+)
+def test_the_exit_code_is_the_command_s_unless_the_verdict_fails(code, decision, interrupted, ends) -> None:
+    page = {"decision": decision, "sentence": ""}
+    assert exit_code(Seen(code, page, interrupted)) == ends
 
 
 @pytest.mark.slow

@@ -9,7 +9,7 @@ from tests.builders import configuration
 from tests.web import builders as b
 
 from leuko.domain.gauge import Limit
-from leuko.domain.intent import IntentKind, IntentState
+from leuko.domain.intent import Intent, IntentKind, IntentState
 from leuko.store.limit_changes import LimitChange
 from leuko.store.overrides import Override
 from leuko.web.forms import wanted_of
@@ -102,6 +102,27 @@ async def test_the_form_sets_a_limit_without_javascript(limited):
         f"{limited.serving.address}{said.headers['location']}", headers=limited.bearer
     )
     assert "Limit: accepted." in shown.text
+
+
+async def test_what_a_trial_came_to_is_shown(limited):
+    stopped = {"push": 2, "state": "ROLLED_BACK", "phase": 0, "at": "2026-11-23T11:46:10Z", "seconds": 35}
+    stopped |= {"gauge": "errors", "subject": "www1", "value": 44.0, "bad": "yes, <b>says ann"}
+    answer = {"what": "errors >4", "sentences": ["It would have stopped 1."], "stopped": [stopped]}
+    intent = Intent(0, IntentKind.TRY, "ann", "", b.START, b.START)
+    async with limited.store.write(b.LINE) as tx:
+        kept = await limited.store.intents.add(tx, intent)
+    async with limited.store.write(b.LINE) as tx:
+        await limited.store.intents.answer(tx, kept.id, IntentState.ACCEPTED, answer, b.START)
+    text = (await limited.client.get(f"{limited.page}/limits?intent={kept.id}")).text
+    for words in (
+        "It would have stopped 1.",
+        "35 s into phase 1",
+        "errors www1",
+        "44",
+        "yes, &lt;b&gt;says ann",
+    ):
+        assert words in text
+    assert "35 s into" not in (await limited.client.get(f"{limited.page}/limits?intent=99")).text
 
 
 async def test_garbage_in_the_form_is_said(limited):
