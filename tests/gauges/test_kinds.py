@@ -72,8 +72,15 @@ def test_state_and_work_are_bounded(monkeypatch):
         words = [f"{a}{b}" for a in "abcdefghij" for b in "klmno"]
         kinds.take("a", [f"{word * (tick + 1)} x" for word in words][:20], tick, NOON)
     assert len(kinds) <= 51
-    assert kinds.take("a", ["a"] * (module.ROOM + 5), 1000, NOON) == module.ROOM
-    assert kinds.left_out == 5
+
+
+def test_a_flood_of_new_words_is_cut_and_hides_no_other_host():
+    kinds = Kinds("errors")
+    flood = [f"{a}{b}{c} happened" for a in "abcdefghij" for b in "klmnopqrst" for c in "uvwxyz"]
+    assert kinds.take("a", flood, 1, NOON) == module.ROOM + module.EACH
+    assert kinds.left_out == len(flood) - module.ROOM - module.EACH
+    assert kinds.take("canary", [NEW, NEW], 1, NOON) == 2
+    assert kinds.take("a", flood[:5], 1, NOON) == 5, "words that came before cost nothing"
 
 
 def test_many_hosts_are_counted_and_some_named():

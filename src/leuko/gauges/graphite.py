@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import math
 from collections.abc import Iterator, Mapping, Sequence
+from contextlib import suppress
 from dataclasses import dataclass
 
 import msgspec
@@ -78,9 +79,14 @@ class GraphiteQuestion:
                 if text and HOSTLESS in self.gauges[name]:
                     yield Line(name, HOSTLESS, below, text)
                 elif text:
-                    for target in targets:
-                        if target.name in self.gauges[name]:
-                            yield Line(name, target.name, below, address(text, target))
+                    yield from self._of_hosts(name, text, targets, below=below)
+
+    def _of_hosts(self, name: str, text: str, targets: Sequence[Target], *, below: bool) -> Iterator[Line]:
+        for target in targets:
+            if target.name in self.gauges[name]:
+                # a host whose variable is not known is absent: the others are asked all the same
+                with suppress(UnreadableError):
+                    yield Line(name, target.name, below, address(text, target))
 
     async def ask(self) -> Answer:
         """Asks for each gauge by itself: a target that the server cannot read spoils no other's answer."""
@@ -97,7 +103,7 @@ class GraphiteQuestion:
             found: dict[Line, Sequence[_Series]] = {}
             for chunk in chunks:
                 found |= await self._points(chunk)
-            return self.read(lines, found)
+            return self.read(name, lines, found)
         except UnreadableError as error:
             target = self._gauges[name].target[:200]
             return UnreadableError(f"gauges.{name}.graphite `{target}`: {error}")
@@ -120,7 +126,7 @@ class GraphiteQuestion:
             raise UnreadableError(f"answered {status}: {(said or [''])[0][:200]}")
         return await asyncio.to_thread(_series_of, lines, body)
 
-    def read(self, lines: Sequence[Line], points: Mapping[Line, Sequence[_Series]]) -> Numbers:
+    def read(self, name: str, lines: Sequence[Line], points: Mapping[Line, Sequence[_Series]]) -> Numbers:
         """Numbers of one gauge by host, from the newest value of each series that is new enough."""
         found: dict[str, list[float]] = {}
         for line in lines:
@@ -128,7 +134,7 @@ class GraphiteQuestion:
         numbers = {
             host: (pair[0], pair[1])
             for host, pair in found.items()
-            if not math.isnan(pair[0]) and not (self._gauges[lines[0].gauge].of and math.isnan(pair[1]))
+            if not math.isnan(pair[0]) and not (self._gauges[name].of and math.isnan(pair[1]))
         }
         if not numbers:
             raise UnreadableError("no series, or nothing new in it")
@@ -151,10 +157,11 @@ def _series_of(lines: Sequence[Line], body: bytes) -> Mapping[Line, Sequence[_Se
         answer = msgspec.json.decode(body, type=list[_Series])
     except (msgspec.DecodeError, UnicodeDecodeError, RecursionError) as error:
         raise UnreadableError(f"gave nothing that can be read: {str(error)[:200]}") from None
+    asked = {str(index): line for index, line in enumerate(lines)}
     found: dict[Line, list[_Series]] = {}
     for one in answer:
-        if one.target.isdigit() and int(one.target) < len(lines):
-            found.setdefault(lines[int(one.target)], []).append(one)
+        if (line := asked.get(one.target)) is not None:
+            found.setdefault(line, []).append(one)
     return found
 
 
