@@ -180,6 +180,14 @@ async def test_a_controller_answers_from_a_process_of_its_own(store) -> None:
     assert (found["same"], found["ends"]) == (True, "rolled_back")
     with pytest.raises(Refused, match="no such push"):
         await studies(LINE, asked(IntentKind.REPLAY, push=99))
+    many = [asyncio.create_task(studies(LINE, asked(IntentKind.CALIBRATE, pushes=90_000))) for _ in range(5)]
+    done, _ = await asyncio.wait(many, return_when=asyncio.FIRST_COMPLETED)
+    with pytest.raises(Refused, match="wait already"):
+        await done.pop()
+    for one in many:
+        one.cancel()
+    ended = await asyncio.wait_for(asyncio.gather(*many, return_exceptions=True), 20)
+    assert sum(isinstance(one, asyncio.CancelledError) for one in ended) == 4
 
 
 @pytest.mark.parametrize(

@@ -3,9 +3,12 @@
 from __future__ import annotations
 
 import asyncio
+import os
+import signal
 from collections.abc import Mapping
 from concurrent.futures import ProcessPoolExecutor
 from concurrent.futures.process import BrokenProcessPool
+from contextlib import suppress
 from functools import partial
 from multiprocessing import get_context
 from pathlib import Path
@@ -22,6 +25,8 @@ from leuko.runtime.replaying import Progress, Replay, Settings, replay, silent
 from leuko.store.records import to_json
 from leuko.store.store import Store
 
+NICE = 10
+MOST_WAITING = 4
 MOST_PUSHES = 1000
 MOST_WATCH = 100_000
 LOOKS = 500
@@ -116,26 +121,48 @@ class Studies:
         self._address = address
         self._readings = readings
         self._one_by_one = asyncio.Lock()
+        self._waiting = 0
 
     async def __call__(self, line: Line, intent: Intent) -> Mapping[str, Any]:
         """What an intent asks."""
-        work = partial(_work, self._address, self._readings, line, intent.kind.value, dict(intent.arguments))
-        async with self._one_by_one:
-            workers = ProcessPoolExecutor(1, mp_context=get_context("spawn"))
-            try:
-                found = await asyncio.get_running_loop().run_in_executor(workers, work)
-            except BrokenProcessPool as error:
-                raise Refused(
-                    "the process that worked on it was killed",
-                    where=intent.kind.value,
-                    way_out="is there enough memory? Ask for fewer pushes or hours",
-                    code="P044",
-                ) from error
-            finally:
-                workers.shutdown(wait=False, cancel_futures=True)
+        if self._waiting >= MOST_WAITING:
+            raise Refused(
+                f"{MOST_WAITING} such questions wait already",
+                where=intent.kind.value,
+                way_out="ask again when they are answered",
+                code="P045",
+            )
+        self._waiting += 1
+        try:
+            async with self._one_by_one:
+                found = await self._answered(line, intent)
+        finally:
+            self._waiting -= 1
         if isinstance(found, dict):
             return found
         raise Refused(found[0], where=found[1], way_out=found[2], code=found[3])
+
+    async def _answered(self, line: Line, intent: Intent) -> dict[str, Any] | tuple[str, str, str, str]:
+        work = partial(_work, self._address, self._readings, line, intent.kind.value, dict(intent.arguments))
+        workers = ProcessPoolExecutor(
+            1, mp_context=get_context("spawn"), initializer=os.nice, initargs=(NICE,)
+        )
+        try:
+            return await asyncio.get_running_loop().run_in_executor(workers, work)
+        except BrokenProcessPool as error:
+            raise Refused(
+                "the process that worked on it was killed",
+                where=intent.kind.value,
+                way_out="is there enough memory? Ask for fewer pushes or hours",
+                code="P044",
+            ) from error
+        except asyncio.CancelledError:
+            for process in list(getattr(workers, "_processes", None) or ()):
+                with suppress(ProcessLookupError):
+                    os.kill(process, signal.SIGTERM)  # or whoever ends would wait for its answer
+            raise
+        finally:
+            workers.shutdown(wait=False, cancel_futures=True)
 
 
 def _work(
