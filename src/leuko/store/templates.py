@@ -14,6 +14,9 @@ from leuko.store import schema
 from leuko.store.database import Database
 from leuko.store.transaction import Transaction
 
+AT_ONCE = 200
+"""Rows of one statement."""
+
 
 class Templates:
     """By gauge and id."""
@@ -23,21 +26,13 @@ class Templates:
 
     async def save(self, tx: Transaction, templates: Sequence[Template]) -> None:
         """Keeps new ones, and the newest figures of others; what they were first seen in stays."""
-        for template in templates:
-            moving = {
-                "text": template.text,
-                "last_seen_at": template.last_seen,
-                "seen": template.seen,
-                "record": {"hosts": dict(template.hosts)},
-            }
-            first = {
-                "example": template.example,
-                "first_seen_at": template.first_seen,
-                "push": template.push,
-            }
-            key = {**schema.key(tx.line), "gauge": template.gauge, "id": template.id}
-            new = tx.upsert(schema.template).values(**key, **first, **moving)
-            await tx.execute(new.on_conflict_do_update(index_elements=list(key), set_=moving))
+        table = schema.template
+        rows = list({(one.gauge, one.id): _row(tx.line, one) for one in templates}.values())
+        for start in range(0, len(rows), AT_ONCE):
+            new = tx.upsert(table).values(rows[start : start + AT_ONCE])
+            moving = {name: new.excluded[name] for name in ("text", "last_seen_at", "seen", "record")}
+            key = ["application", "environment", "gauge", "id"]
+            await tx.execute(new.on_conflict_do_update(index_elements=key, set_=moving))
 
     async def forget(self, tx: Transaction, gauge: str, *, keep: int) -> None:
         """Drops those that were not seen for longest."""
@@ -75,6 +70,21 @@ class Templates:
         async with self._database.reading() as connection:
             rows = (await connection.execute(query.limit(limit) if limit else query)).mappings().all()
         return [_template(row) for row in rows]
+
+
+def _row(line: Line, one: Template) -> dict[str, Any]:
+    return {
+        **schema.key(line),
+        "gauge": one.gauge,
+        "id": one.id,
+        "text": one.text,
+        "example": one.example,
+        "first_seen_at": one.first_seen,
+        "last_seen_at": one.last_seen,
+        "seen": one.seen,
+        "push": one.push,
+        "record": {"hosts": dict(one.hosts)},
+    }
 
 
 def _template(row: RowMapping) -> Template:
