@@ -13,9 +13,13 @@ from sqlalchemy import insert
 from tests.web import builders as b
 
 from leuko.domain.intent import IntentState
+from leuko.domain.plan import Foreseen, Plan
+from leuko.domain.push import Spared
 from leuko.domain.rollout import HostProgress, HostState
 from leuko.domain.verdict import Decision, Verdict
 from leuko.store import schema
+from leuko.store.marks import Mark
+from leuko.store.studies import SAID
 
 
 async def page(served, path: str = "", **more) -> str:
@@ -45,6 +49,38 @@ async def test_push_page_is_the_talk_s(served):
         assert words in text
     assert "+20,550 %" in text
     assert text.index(">www<") < text.index(">www1<")  # aggregates lead
+
+
+async def test_a_rollback_is_marked_on_its_page(served):
+    text = await page(served, "/pushes/2")
+    assert "Was the verdict right?" in text
+    assert "Nobody has said yet" in text
+    assert 'value="mark false"' not in text, "who only looks gets no buttons"
+    await served.client.post(f"{served.serving.address}/session", data={"token": b.TOKEN, "name": "amara"})
+    assert 'value="mark false"' in await page(served, "/pushes/2")
+    assert "Was the verdict right?" not in await page(served, "/pushes/1"), "it went live"
+    async with served.store.write(b.LINE) as tx:
+        await served.store.marks.set(tx, Mark(2, False, "ann", "the database was down", served.clock.now()))
+        await served.store.studies.keep(tx, 2, SAID, ["0 of 120 pretend pushes ..."], served.clock.now())
+        tx.event("mark", "push 2", {"push": 2, "correct": False}, served.clock.now())
+    text = await page(served, "/pushes/2")
+    assert "the database was down" in text
+    assert "0 of 120 pretend pushes ..." in text
+
+
+async def test_what_a_push_was_able_to_see_and_that_it_only_observed_stand_on_its_page(served):
+    seen = Foreseen("latency", "www", 1.28, None, 1.19, 1.21, None, "")
+    plan = Plan(hosts=(), watches=(12,), tick=5.0, sight=(seen,))
+    spared = (Spared(0, Decision.FAIL, "errors tripled", served.clock.now()),)
+    live = await served.store.pushes.get(b.LINE, 1)
+    observed = replace(live, rules=replace(live.rules, observe=True), spared=spared)
+    async with served.store.write(b.LINE) as tx:
+        number = (await served.store.pushes.create(tx, observed, plan=plan)).number
+    text = await page(served, f"/pushes/{number}")
+    assert "this push can show latency: +28 %" in text
+    assert "twice the watch: +19 %, one canary more: +21 %" in text
+    assert "would have rolled back: errors tripled" in text
+    assert "judged without acting" in text
 
 
 @pytest.mark.parametrize("path", ["", "/pushes/2", f"/changes/{b.revision('b')}", "/operations"])

@@ -198,7 +198,7 @@ def timeline(push: Push, events: list[Event], now: datetime) -> list[Moment]:
 
 def _markable(push: Push) -> bool:
     stopped = push.stop is not None and push.stop.cause is Cause.VERDICT
-    return push.state.ended and (stopped or bool(push.spared))
+    return push.state.ended and not push.rules.drill and (stopped or bool(push.spared))
 
 
 def _why(event: Event) -> str:
