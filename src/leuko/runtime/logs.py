@@ -10,7 +10,7 @@ from datetime import datetime, timedelta
 from typing import Any
 
 from leuko.domain.errors import LeukoError, Refused
-from leuko.domain.intent import Intent
+from leuko.domain.intent import Intent, IntentKind
 from leuko.gauges.slow import LINES, Format, SlowQuery, grouped, slow_queries
 from leuko.gauges.source import Start, Target
 from leuko.gauges.tails import LogLine, Tail, lines_of, newest, tail_argv
@@ -24,6 +24,8 @@ SHOWN = 200
 GROUPS = 100
 TROUBLES = 20
 LONGEST = timedelta(days=7)
+KEPT = timedelta(minutes=15)
+"""How long what was read stays in the store: it is large, and soon old."""
 WIDE = 4000
 """Bytes of one line of a slow log."""
 
@@ -45,6 +47,8 @@ class Logs:
         now = self.ground.clock.now()
         seconds = float(asked.get("since") or 600.0)
         since = now - min(LONGEST, timedelta(seconds=max(1.0, seconds)))
+        async with self.ground.write() as tx:
+            await self.ground.store.intents.forget(tx, IntentKind.READ, now - KEPT)
         if asked.get("what") == "slow":
             return await self._slow(targets, since, now)
         return await self._errors(targets, since, now)

@@ -9,7 +9,7 @@ from datetime import datetime
 from types import MappingProxyType
 from typing import Any
 
-from sqlalchemy import RowMapping, select, update
+from sqlalchemy import RowMapping, delete, select, update
 
 from leuko.domain.intent import Intent, IntentKind, IntentState
 from leuko.domain.line import Line
@@ -63,6 +63,12 @@ class Intents:
         values = {"state": state.value, "answer": dict(answer), "answered_at": at}
         await tx.swap(update(table).where(*where).values(**values), f"intent {number}")
         tx.wake()
+
+    async def forget(self, tx: Transaction, kind: IntentKind, before: datetime) -> None:
+        """Drops those of a kind that were answered before then: what they said was for that moment."""
+        table = schema.intent
+        old = (table.c.kind == kind.value, table.c.answered_at < before)
+        await tx.execute(delete(table).where(schema.of(table, tx.line), *old))
 
     async def waiting(self, line: Line) -> list[Intent]:
         """Not yet answered, oldest first; also those whose time is over, for they want an answer too."""
