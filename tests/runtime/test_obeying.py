@@ -157,6 +157,18 @@ async def test_verify_and_a_red_build(yard) -> None:
     refused(await yard.ask(K.PUSH, revision=revision), "P006")
 
 
+async def test_a_build_that_passed_a_moment_ago_is_followed_up_and_not_refused(yard) -> None:
+    await yard.live(await yard.release("one"))
+    revision = await yard.commit("two")
+    number = (await yard.ask(K.VERIFY, revision=revision)).answer["build"]
+    build = await yard.store.builds.get(LINE, number)
+    async with yard.store.write(LINE) as tx:
+        build = await yard.store.builds.save(tx, build.to(BuildState.RUNNING, yard.clock.now()))
+        await yard.store.builds.save(tx, build.to(BuildState.PASSED, yard.clock.now()))
+    asked = await yard.ask(K.PUSH, revision=revision)
+    assert asked.answer == {"revision": revision, "state": "verifying", "build": number}
+
+
 async def test_a_build_that_a_dead_controller_left_running_waits_again(yard) -> None:
     number = (await yard.ask(K.VERIFY, revision=await yard.commit("two"))).answer["build"]
     build = await yard.store.builds.get(LINE, number)

@@ -10,6 +10,7 @@ from typing import Any
 
 import structlog
 
+from leuko.domain.build import BuildState
 from leuko.domain.change import Change
 from leuko.domain.errors import LeukoError, Refused
 from leuko.domain.intent import Intent, IntentKind, IntentState
@@ -288,10 +289,13 @@ class Obeying:
             )
 
     async def _verify_first(self, revision: str) -> Answer:
-        """The push follows by itself once it is green: `to_follow_up` finds this answer."""
+        """The push follows by itself once it is green: `to_follow_up` finds this answer.
+
+        A build that passed a moment ago may not have its release yet: that is no refusal either.
+        """
         build = await self.ground.store.builds.of_revision(self.ground.line, revision)
-        if build is not None and build.state.ended:
-            if build.state.value != "broken":
+        if build is not None and build.state.ended and build.state is not BuildState.PASSED:
+            if build.state is not BuildState.BROKEN:
                 raise Refused(
                     f"{revision[:12]} is {build.state}: {build.reason}",
                     where=f"build {build.id}",
