@@ -10,7 +10,12 @@ from leuko.domain.verdict import Decision
 from leuko.statistics.judge import judge
 from leuko.statistics.path import path
 
-CELLS = [{}, {"hosts": 2, "canaries": 1}, {"hosts": 1, "last": True, "canaries": 1}, {"last": True, "held": 1}]
+CELLS = [
+    {},
+    {"hosts": 2, "canaries": 1},
+    {"hosts": 1, "last": True, "canaries": 1},
+    {"last": True, "held": 1},
+]
 
 
 @pytest.mark.parametrize("cell", CELLS)
@@ -22,7 +27,9 @@ def test_a_column_is_the_look_at_that_tick(fault, cell):
     assert found.logs.shape == (len(found.rows), world.watch)
     for ticks in range(1, world.watch + 1):
         verdict = judge(cut(question, world.history + ticks))
-        assert np.log(verdict.evidence) == pytest.approx(min(found.total[ticks - 1], 60.0), rel=1e-5, abs=1e-5)
+        assert np.log(verdict.evidence) == pytest.approx(
+            min(found.total[ticks - 1], 60.0), rel=1e-5, abs=1e-5
+        )
 
 
 def test_it_fails_where_the_verdict_does():

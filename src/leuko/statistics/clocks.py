@@ -33,6 +33,8 @@ class Evidence:
     """Smallest fall, as a factor; infinite: not even a stop."""
     reach: float = float("inf")
     """The rate of events that this would be, for one unit of exposure (a tick of one host, a denominator)."""
+    needed: float = float("inf")
+    """Events on all canaries together that would have shown (counts and ratios)."""
     controls: int = 0
     controlled: bool = False
     """False: compared with the hosts' own history only."""
@@ -73,7 +75,7 @@ class Fade:
     deviation: float
 
 
-FADING = (Fade(15.0, 0.25, 0.4), Fade(60.0, 0.2, 0.45))
+FADING = (Fade(4.0, 0.1, 0.4), Fade(15.0, 0.25, 0.4), Fade(60.0, 0.2, 0.45))
 LASTING = 0.03
 """What a healthy switch may change for good on one host (standard deviation of the logarithm)."""
 SIZES = (1.1, 1.3, 1.7, 2.5, 5.0, 20.0)

@@ -16,7 +16,7 @@ import numpy as np
 from leuko.statistics.clocks import log_mean_exp
 from leuko.statistics.question import Mask, Values
 
-NODES = np.linspace(-3.2, 3.2, 13)
+NODES = np.linspace(-4.5, 4.5, 19)
 WEIGHTS = np.exp(-(NODES**2) / 2) / np.exp(-(NODES**2) / 2).sum()
 BLOCKS = (1, 3, 6)
 """Ticks within which events come in clumps; what lasts longer is a wandering rate."""
@@ -230,10 +230,10 @@ def softened(events: Values, exposure: Values) -> Values:
     return np.where((events > bound) & ~alone, bound + 0.25 * (events - bound), events)
 
 
-def visible(learned: Model, look: Look, threshold: float, sign: int) -> tuple[float, float]:
-    """(factor, rate): the smallest change on the canaries that a look with one entry would have shown."""
+def visible(learned: Model, look: Look, threshold: float, sign: int) -> tuple[float, float, float]:
+    """(factor, rate, events): the smallest change on the canaries that a look would have shown."""
     if not look.begun.all():
-        return float("inf"), float("inf")
+        return float("inf"), float("inf"), float("inf")
     exposure = float(look.x_exposure[0])
     expected = learned.canary_rate * exposure
     y = learned.other_rate * float(look.y_exposure[0])
@@ -252,8 +252,8 @@ def visible(learned: Model, look: Look, threshold: float, sign: int) -> tuple[fl
     )  # fmt: skip
     shown = grid[log_evidence(learned, looks, sign) >= threshold]
     if shown.size == 0:
-        return float("inf"), float("inf")
+        return float("inf"), float("inf"), float("inf")
     needed = float(shown[0])
     if sign > 0:
-        return (needed / expected if expected > 0 else float("inf")), needed / exposure
-    return (expected / needed if needed > 0 else 1e9), needed / exposure
+        return (needed / expected if expected > 0 else float("inf")), needed / exposure, needed
+    return (expected / needed if needed > 0 else 1e9), needed / exposure, needed

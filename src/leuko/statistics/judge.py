@@ -34,9 +34,14 @@ class Row:
         return min(self.evidence.rise, self.evidence.fall)
 
     @property
+    def covers(self) -> bool:
+        """True where a stop or a tenfold rise would have been seen."""
+        return bool(self.evidence.rise <= 10 or np.isfinite(self.evidence.fall))
+
+    @property
     def blind(self) -> bool:
-        """True where neither a stop nor a tenfold rise could have been seen."""
-        return not (self.evidence.rise <= 10 or np.isfinite(self.evidence.fall))
+        """True where neither would have been, nor even a handful of events where there are none."""
+        return not (self.covers or self.evidence.needed <= sentences.HANDFUL)
 
 
 def judge(question: Question) -> Verdict:
@@ -50,7 +55,7 @@ def judge(question: Question) -> Verdict:
     ]
     rows = _rows(found)
     ticks = _ticks(windows, rows)
-    decision, sentence = _decide(windows, rows, broken, ticks)
+    decision, sentence = _decide(windows, rows, broken, ticks, found.reached)
     said = findings.findings(windows, rows, broken, found.known)
     evidence = float(f"{np.exp(min(found.reached, 60.0)):.6g}")
     return Verdict(decision, sentence, said, ticks, windows.question.wanted, evidence)
@@ -83,7 +88,7 @@ def _ticks(windows: Windows, rows: list[Row]) -> int:
 
 
 def _decide(
-    windows: Windows, rows: list[Row], broken: list[limits.Broken], ticks: int
+    windows: Windows, rows: list[Row], broken: list[limits.Broken], ticks: int, reached: float
 ) -> tuple[Decision, str]:
     """The rules in the order of their weight: what fails, what holds, what is not yet known, what passes."""
     question = windows.question
@@ -92,7 +97,7 @@ def _decide(
         return Decision.FAIL, sentences.over_limit(blamed)
     guilty = [row for row in rows if row.guilty]
     if guilty:
-        return Decision.FAIL, sentences.guilty(guilty, question)
+        return Decision.FAIL, sentences.convicted(guilty, rows, reached, question)
     silent = [row.silent for row in rows if row.silent is not None]
     for decision in (Decision.FAIL, Decision.HOLD):
         if any(found.decision is decision for found in silent):
@@ -118,7 +123,7 @@ def _at_the_end(windows: Windows, rows: list[Row], ticks: int) -> tuple[Decision
     if question.first:
         said = f"first push: {ticks} ticks within every limit; there is nothing before it to compare with"
         return Decision.PASS, said
-    unseen = sorted(question.pushed_roles - {row.role for row in required if not row.blind})
+    unseen = sorted(question.pushed_roles - {row.role for row in required if row.covers})
     if unseen:
         return Decision.HOLD, sentences.unseen(unseen, required)
     return _declared(question, rows, ticks)

@@ -94,10 +94,12 @@ class Rare:
             np.zeros(1), np.zeros(1), np.array([ex]), np.array([ey]),
             self._margins(np.array([ticks * question.tick])), EVENTS,
         )  # fmt: skip
-        factor, reach = counts.visible(learned, planned, self.case.threshold - np.log(weight), self.turned)
+        factor, reach, needed = counts.visible(
+            learned, planned, self.case.threshold - np.log(weight), self.turned
+        )
         rise, fall = (factor, np.inf) if self.sign > 0 else (np.inf, factor)
         return Evidence(
-            0.0, np.nan, rise=rise, fall=fall, reach=reach, controls=int(control.sum()),
+            0.0, np.nan, rise=rise, fall=fall, reach=reach, needed=needed, controls=int(control.sum()),
             controlled=not self.alone,
         )  # fmt: skip
 

@@ -37,6 +37,12 @@ class Shown(Protocol):
         ...
 
 
+RAREST = 10_000
+"""No model of noise is so good that more may be promised."""
+HANDFUL = 12
+"""Events that anybody would call few, and that would have shown."""
+
+
 def number(value: float) -> str:
     """Three significant digits, no exponent for everyday sizes."""
     if not np.isfinite(value):
@@ -96,13 +102,20 @@ def against(row: Row, question: Question) -> str:
     return f"on {who} {{}} what their own last {seconds} predict, with no old hosts left to compare"
 
 
-def effect(evidence: Evidence) -> str:
-    """`are 12x`, `have stopped, against`."""
+def effect(row: Row) -> str:
+    """`is 12x`, `are 12x`, `have stopped, against`."""
+    evidence = row.evidence
     if np.isfinite(evidence.seen) and evidence.seen == 0 and evidence.expected > 0:
         return "have stopped, against"
     if np.isfinite(evidence.effect) and evidence.effect > 0:
-        return f"are {factor(evidence.effect)}"
+        return f"{'are' if row.gauge.kind is Kind.COUNT else 'is'} {factor(evidence.effect)}"
     return "came where there were none in"
+
+
+def chance(log: float) -> str:
+    """How rarely chance alone gives evidence as strong."""
+    rarity = min(float(f"{np.exp(min(max(log, 0.0), 60.0)):.2g}"), RAREST)
+    return f"A change this strong appears by chance in fewer than 1 of {rarity:,.0f} pushes"
 
 
 def counted(row: Row) -> str:
@@ -119,8 +132,15 @@ def guilty(rows: Sequence[Row], question: Question) -> str:
     also = f"; also {names(others)}" if others else ""
     several = len(set(question.roles) - {HOSTLESS}) > 1 and worst.role != HOSTLESS
     role = f" of role {worst.role}" if several else ""
-    said = against(worst, question).format(effect(worst.evidence))
+    said = against(worst, question).format(effect(worst))
     return f"{worst.gauge.name}{role} {said}{counted(worst)}{also}"
+
+
+def convicted(guilty_: Sequence[Row], rows: Sequence[Row], reached: float, question: Question) -> str:
+    """Why the phase fails, how sure that is, and what else nobody could have seen."""
+    blind = list(dict.fromkeys(row.gauge.name for row in rows if row.blind))
+    tail = f"; blind: {names(blind)}" if blind else ""
+    return f"{guilty(guilty_, question)}. {chance(reached)}{tail}"
 
 
 def silence(found: Sequence[Silent]) -> str:
@@ -161,6 +181,9 @@ def could(row: Shown) -> str:
     said = []
     if np.isfinite(evidence.rise) and evidence.rise <= 10:
         said.append(f"a {factor(evidence.rise)} rise or more")
+    elif evidence.needed <= HANDFUL and not np.isfinite(evidence.fall):
+        what = row.gauge.name if row.gauge.kind is Kind.COUNT else "events of it"
+        said.append(f"{evidence.needed:.0f} {what} or more where {expected(evidence)} usual")
     elif np.isfinite(evidence.reach) and not np.isfinite(evidence.fall):
         said.append(f"a rise to {reach(row)} or more")
     elif np.isfinite(evidence.rise):
@@ -170,6 +193,12 @@ def could(row: Shown) -> str:
     if not said:
         return "this watch could have shown no change at all"
     return f"this watch could only have shown {' or '.join(said)}"
+
+
+def expected(evidence: Evidence) -> str:
+    """`none are`, `2 are`."""
+    usual = evidence.needed / evidence.rise if np.isfinite(evidence.rise) else 0.0
+    return "none are" if usual < 0.5 else f"{usual:.0f} {'is' if round(usual) == 1 else 'are'}"
 
 
 def reach(row: Shown) -> str:

@@ -217,10 +217,13 @@ class Stepping:
             fresh = _over_hosts(np.where(ages >= 0, np.exp(-np.maximum(ages, 0.0) / 30.0), 0.0))
             nuisances.append((fresh, LEAST**2 / many))
             return mean, tuple(nuisances)
+        watch = question.wanted * question.tick
         for fade in FADING:
+            # who watches for ten seconds knows that nothing of his warms up for a minute
+            part = min(1.0, watch / (2 * fade.seconds))
             course = _over_hosts(np.where(ages >= 0, np.exp(-np.maximum(ages, 0.0) / fade.seconds), 0.0))
-            nuisances.append((course, fade.deviation**2))
-            mean = mean + self.sign * fade.mean * course
+            nuisances.append((course, (part * fade.deviation) ** 2))
+            mean = mean + self.sign * part * fade.mean * course
         return mean, tuple(nuisances)
 
 
