@@ -73,6 +73,11 @@ async def test_recent_kinds_by_host_and_time(served, told):
     assert "&lt;script&gt;" in text
     assert "<script>alert" not in text
     assert "do-read-errors" not in text, "who may not write asks no host"
+    of_one = (await served.client.get(f'{served.page}/errors?host="><script>alert(2)</script>')).text
+    assert "timeout of" not in of_one
+    assert "<script>alert" not in of_one
+    push = (await served.client.get(f"{served.page}/pushes/{served.story.bad}")).text
+    assert f'href="/shop/production/errors?host={told}"' in push
 
 
 ANSWERS = {

@@ -82,6 +82,7 @@ class Sampling:
             sampled.cancel()
             changed.cancel()
             await asyncio.gather(sampled, changed, return_exceptions=True)
+        await self._templates.keep(self.sampler.kinds)
 
     async def _sample(self, sampler: Sampler) -> None:
         async with asyncio.TaskGroup() as tasks:

@@ -169,12 +169,14 @@ async def get_slow_page(request: Asked, site: Site, application: str, environmen
 
 async def _logs_page(request: Asked, site: Site, line: Line, what: str) -> Response[Any]:
     async def render() -> str:
-        view = await errors(site.store, line, site.clock.now())
+        host = request.query_params.get("host", "")[:200]
+        view = await errors(site.store, line, site.clock.now(), host=host)
         asked = number(request.query_params.get("intent"), "intent")
         return site.pages.render(
             f"{what}.html",
             **_of_line(request, site, line, view.event, live=False),
             view=view,
+            host=host,
             reply=await _reply(request, site, line),
             found=await reading(site.store, line, asked, what),
         )
