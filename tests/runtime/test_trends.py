@@ -16,6 +16,7 @@ from leuko.domain.gauge import Kind
 from leuko.domain.intent import IntentKind
 from leuko.domain.push import State
 from leuko.domain.rollout import HostProgress, HostState
+from leuko.domain.trend import Shape
 from leuko.notify.recording import RecordingNotifier
 from leuko.runtime.ground import Ground
 from leuko.runtime.messenger import Messenger
@@ -176,6 +177,24 @@ async def test_too_little_is_said_and_looked_at_again(days):
     at = looks["disk"].at
     await it.look(START + timedelta(hours=90, minutes=2))
     assert {each.gauge: each.at for each in await it.rig.store.trends.looks(LINE)}["disk"] == at
+
+
+async def test_a_slope_that_is_sure_is_looked_at_until_it_matters(days):
+    """Slow enough to wait for when the push lands; its push is out of sight when it cannot wait any more."""
+    it = await days()
+
+    def slowly(name, hours, host):
+        return calm(name, hours, host) + (max(0.0, hours - 50) * 0.15 if name == "disk" else 0.0)
+
+    pushed = await it.push_lands(START + timedelta(hours=50))
+    await it.readings(START, START + timedelta(hours=320), slowly)
+    for hour in range(120, 310, 45):
+        opened = await it.look(START + timedelta(hours=hour, minutes=2))
+        if opened:
+            break
+    (warned,) = opened
+    assert hour > 50 + WINDOW
+    assert (warned.trend.shape, warned.push) == (Shape.GROWTH, pushed)
 
 
 async def test_no_readings_are_neither_health_nor_a_finding(days):

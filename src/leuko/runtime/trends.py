@@ -150,12 +150,15 @@ class TrendWatch:
         return self.ground.configuration.model_copy(update={"gauges": gauges})
 
     def _until(self, live: Push | None, last: Look | None, now: datetime) -> datetime | None:
-        """At least `trends.watch` after the push became live; longer while readings do not suffice."""
+        """At least `trends.watch` after the push became live; longer while readings do not suffice for an
+        answer, or the answer is a slope that does not matter yet."""
         if live is None or live.ended_at is None:
             return None
         until = live.ended_at + timedelta(seconds=self.ground.configuration.trends.watch)
         if now < until:
             return until
+        if last is not None and any(each.suspects or each.older for each in last.outlooks):
+            return now + timedelta(hours=1)
         unanswered = last is None or any(each.needs for each in last.outlooks) or not last.outlooks
         return max(until, live.ended_at + LONGEST) if unanswered else until
 
@@ -367,6 +370,8 @@ def _covers(wide: Trend, narrow: Trend) -> bool:
 def _with_known(trend: Trend, known: Mapping[tuple[str, bool], Outlook]) -> Trend:
     """Suspects of the look that first was sure, where they are out of sight by now."""
     before = known.get((trend.subject, trend.aggregate))
+    if before is None and trend.aggregate:  # a small role that does it together was looked at host by host
+        before = next((each for each in known.values() if each.role == trend.role and each.suspects), None)
     if before is None or not before.suspects or trend.older < RELIABLE or before.older >= trend.older:
         return trend
     kept = replace(trend, suspects=before.suspects, older=before.older)
