@@ -38,9 +38,9 @@ TREND = 0.3
 """What a group may rise or fall by over a watch, as it did before, where no control tells."""
 UNEVEN = 0.07
 """How differently hosts answer to what moves all of them, as a part of that."""
-DIFFERS = 0.6
+DIFFERS = 0.8
 """What one host's warm-up may differ from the learned one, as a part of that, at least."""
-LEAST = 0.1
+LEAST = 0.15
 """The same in logarithms at the switch."""
 DRIFT = 0.12
 """How far a group may wander without controls, from the history to the watch, at least."""
