@@ -20,9 +20,8 @@ def _table(head: Sequence[str], rows: Iterable[Sequence[str]]) -> str:
 
 
 def percent(rate: Mapping[str, Any]) -> str:
-    """A rate in per cent, with its upper limit."""
-    found, of = rate["rolled_back"], rate["of"]
-    return f"{_short(100 * found / of)} (< {_short(100 * rate['limits'][1])})"
+    """How many of how many, and the upper limit of the rate in per cent."""
+    return f"{rate['rolled_back']}/{rate['of']} (< {_short(100 * rate['limits'][1])} %)"
 
 
 def plain(rate: Mapping[str, Any]) -> str:
