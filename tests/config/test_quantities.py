@@ -4,7 +4,15 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as some
 
-from leuko.config.quantities import parse_duration, parse_percentage, parse_share, parse_ticks, portion, share, ticks
+from leuko.config.quantities import (
+    parse_duration,
+    parse_percentage,
+    parse_share,
+    parse_ticks,
+    portion,
+    share,
+    ticks,
+)
 from leuko.domain.fleet import Share
 
 QUICK = settings(deadline=None, max_examples=60)
