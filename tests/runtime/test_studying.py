@@ -98,7 +98,9 @@ async def test_the_switch_of_a_push_that_is_live_is_studied_and_that_of_a_bad_on
     assert good.state is State.LIVE
     await studying.step()
     study = await sampled.rig.store.studies.get(LINE, good.number, SWITCH)
-    assert set(study.read(dict[str, Curve])) <= {"requests", "errors"}, "only busy counts have a warm-up to learn"
+    assert set(study.read(dict[str, Curve])) <= {"requests", "errors"}, (
+        "only busy counts have a warm-up to learn"
+    )
     sampled.rate = errors_of(120.0)
     bad = await sampled.run(pusher, (await sampled.rig.pending(release("m"))).number)
     assert bad.state is State.ROLLED_BACK
