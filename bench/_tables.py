@@ -146,16 +146,18 @@ def one_of_ten(cells: Cells) -> str:
 
 
 def others(cells: Cells, prefix: str) -> str:
-    """Cells of ours alone: the last phase, small fleets."""
+    """Cells of ours alone, at each budget: the last phase, small fleets."""
     rows = []
     for cell in cells.values():
         if not cell["cell"].startswith(prefix):
             continue
         values = cell.get("rates") or cell.get("speeds") or {}
-        told = [percent(value) if "rates" in cell else speed(value) for value in values.values()]
-        rows.append([cell["cell"].removeprefix(prefix), *told])
-    width = max((len(row) for row in rows), default=1)
-    return _table(["", "", ""][:width], rows)
+        told = [
+            f"{name.removeprefix('Leuko').strip(', ')}: {percent(value) if 'rates' in cell else speed(value)}"
+            for name, value in values.items()
+        ]
+        rows.append([cell["cell"].removeprefix(prefix), "; ".join(told)])
+    return _table(["", "by budget"], sorted(rows))
 
 
 def said(cells: Cells) -> str:
