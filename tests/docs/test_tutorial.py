@@ -22,7 +22,7 @@ from tests.docs.pages import ROOT, Block, blocks, commands
 PAGE = ROOT / "docs" / "tutorial.md"
 PLACE = "/tmp/leuko-tutorial"
 PORTS = ("9101", "9102", "9103")
-SECONDS = 240.0
+SECONDS = 420.0
 """For all of it. One command that hangs fails the test, with what was printed until then."""
 
 _VARYING = re.compile(
