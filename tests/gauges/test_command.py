@@ -18,7 +18,7 @@ from leuko.hosts.transport.local import LocalConnection
 
 
 def gauge(script, kind="level", **more):
-    return {"kind": kind, "command": {"argv": ["sh", "-c", script], "timeout": "2s", **more}}
+    return {"kind": kind, "command": {"argv": ["sh", "-c", script], "timeout": "20s", **more}}
 
 
 def hosts(folder):

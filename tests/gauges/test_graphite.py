@@ -19,7 +19,7 @@ NODES = (
 
 def gauge(url, target, kind="level", **more):
     roles = more.pop("roles", [])
-    asked = {"url": url, "target": target, "every": "10s", "timeout": "5s", **more}
+    asked = {"url": url, "target": target, "every": "10s", "timeout": "20s", **more}
     return {"kind": kind, "roles": roles, "graphite": asked}
 
 
@@ -89,7 +89,8 @@ async def test_what_is_older_than_a_tick_and_an_interval_is_absent(graphite):
 async def test_a_server_that_is_down_hangs_or_speaks_html():
     async def said(answer):
         async with serving([answer]) as port:
-            gauges = {"g": gauge(f"http://127.0.0.1:{port}", "a", timeout="200ms")}
+            patience = "200ms" if answer is None else "20s"
+            gauges = {"g": gauge(f"http://127.0.0.1:{port}", "a", timeout=patience)}
             async with line(gauges) as asked:
                 assert await asked.look() == {"g": {}}
                 return asked.reason
