@@ -139,8 +139,8 @@ async def test_a_server_that_is_down_hangs_or_speaks_html():
 
 
 async def test_a_hundred_thousand_series_are_refused_or_read():
-    series = ",".join('{"metric":{"instance":"h%d"},"value":[1,"1"]}' % i for i in range(100_000))
-    text = '{"status":"success","data":{"resultType":"vector","result":[%s]}}' % series
+    series = ",".join(f'{{"metric":{{"instance":"h{i}"}},"value":[1,"1"]}}' for i in range(100_000))
+    text = f'{{"status":"success","data":{{"resultType":"vector","result":[{series}]}}}}'
     async with serving([ok(text)]) as port:
         gauges = {"g": gauge(f"http://127.0.0.1:{port}", "up", by="instance", timeout="20s")}
         async with Line(gauges, [Target("h7", "www", "/srv")]) as line:
