@@ -78,8 +78,8 @@ class Fade:
 FADING = (Fade(4.0, 0.1, 0.4), Fade(15.0, 0.25, 0.4), Fade(60.0, 0.2, 0.45))
 LASTING = 0.03
 """What a healthy switch may change for good on one host (standard deviation of the logarithm)."""
-SIZES = (1.1, 1.3, 1.7, 2.5, 5.0, 20.0)
-LIKELY = (0.1, 0.25, 0.25, 0.2, 0.1, 0.1)
+SIZES = (1.07, 1.25, 1.7, 2.5, 5.0, 20.0)
+LIKELY = (0.15, 0.25, 0.23, 0.18, 0.1, 0.09)
 """What is bet on each of these sizes."""
 EVENTS = (1.25, 1.6, 2.5, 6.0, 20.0, 60.0)
 LATE = (60.0, 120.0, 180.0)

@@ -70,7 +70,7 @@ def scale(before: Values) -> float:
     if seen.size == 0:
         return 0.0
     half = float(np.median(seen))
-    return 0.1 * half if half > 0 else float(seen.mean())
+    return 0.1 * half if half > 0 else float(seen[seen > 0].mean()) if (seen > 0).any() else 0.0
 
 
 def unsmoothed(values: Values, tick: float, seconds: float) -> Values:
@@ -86,7 +86,7 @@ def unsmoothed(values: Values, tick: float, seconds: float) -> Values:
     some = values[~np.isnan(values)]
     usual = float(np.median(some[:: max(1, some.size // CELLS)])) if some.size else 0.0
     known = found[~np.isnan(found)]
-    if known.size and float((known < 0.1 * usual).mean()) > 0.2:
+    if usual <= 0 or float((known < 0.1 * usual).mean()) > 0.2:
         return values  # no filter gave these: they were rounded, or come from elsewhere
     return np.asarray(np.maximum(found, 0.1 * usual))
 

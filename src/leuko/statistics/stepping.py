@@ -30,7 +30,7 @@ FEW = (1.5, 3.0, 12.0)
 """Sizes that are looked for on single canaries."""
 LASTS = 3.0
 """Seconds that a change must last to be one: a single pause is none."""
-MARGIN = 1.03
+MARGIN = 1.02
 """A factor by which a level may change for good without being worth a word."""
 ALONE = 1.25
 """The same where no control tells whether the world changed."""
@@ -202,7 +202,7 @@ class Stepping:
         nuisances: list[tuple[Values, float]] = [(np.ones(self.case.planned), lasting)]
         if self.compared.common is not None:
             moved = _filled(np.abs(self.compared.common), case.planned)
-            nuisances.append((moved, UNEVEN**2 / min(many, 4)))
+            nuisances.append((moved, UNEVEN**2 / min(many, 16)))
         ages = _ages(windows, group, self.case.planned)
         learned = question.transients.get(case.gauge.name)
         mean = np.zeros(self.case.planned)
