@@ -19,7 +19,9 @@ from leuko.cli.reference import leaves, markdown
 
 ROOT = Path(__file__).parents[2]
 LEAVES = [leaf for part in SECTIONS.values() for one in part for leaf in leaves(one, f"leuko {one.name}")]
-EXAMPLES = [(path, one, text) for path, one in LEAVES if isinstance(one, Command | Noun) for text, _ in one.examples]
+EXAMPLES = [
+    (path, one, text) for path, one in LEAVES if isinstance(one, Command | Noun) for text, _ in one.examples
+]
 ISSUE = "init check serve status push plan abort hold resume promote retry rollback adopt why log hosts lock unlock locks completion schema demo"
 
 

@@ -25,7 +25,7 @@ HOSTLESS = "-"
 @click.option("-a", "--all", "everything", is_flag=True, help="Also warnings that are over.")
 @with_scene
 def trends(scene: Scene, everything: bool) -> int:
-    """Show slow failures: gauges that rise for days, how long is left, and the pushes to blame.
+    """Show slow failures: what rises, the time left, the suspects.
 
     A day's change is of the same hours of days, along the chain of releases; its range is what chance leaves
     open. Too little data is said, with how much is missing.
