@@ -7,6 +7,7 @@ from typing import Any
 
 from _judged import limits
 from _study import FLEETS, TEN_BAD, reached
+from _worlds import WORLDS
 
 TOLD_OF_PEERS = ("healthy", "x2", "x10", "x300", "to half", "to nothing")
 LEVELS = ("cpu", "load", "latency p99")
@@ -62,9 +63,9 @@ def healthy(cells: Cells, prefix: str = "healthy") -> str:
     ]
     head = ["world", *(f"{fleet}{mode}" for fleet in fleets for mode in ("", ", learned"))]
     rows: dict[str, list[str]] = {}
-    for cell in cells.values():
-        if cell["cell"].startswith(f"{prefix}: "):
-            rows.setdefault(cell["world"], [])
+    for world in WORLDS:
+        if any(f"{prefix}: {world}, {fleet}" in cells for fleet in fleets):
+            rows[world] = []
     for world, row in rows.items():
         for fleet in fleets:
             found = cells.get(f"{prefix}: {world}, {fleet}")
