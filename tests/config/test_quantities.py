@@ -113,5 +113,5 @@ def test_percentages(written: str, value: float) -> None:
 
 @pytest.mark.parametrize("written", ["0%", "0.5", 0.005, "101%", "-1%", "", None, True, "a half"])
 def test_what_is_no_percentage(written: object) -> None:
-    with pytest.raises(ValueError, match='should be a percentage such as "0.5%"'):
+    with pytest.raises(ValueError, match=r'should be a percentage such as "0.5%"'):
         parse_percentage(written)
