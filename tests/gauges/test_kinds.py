@@ -95,12 +95,13 @@ def test_many_hosts_are_counted_and_some_named():
 class Host:
     """A log, and the reader of it, tick by tick."""
 
-    def __init__(self, folder, clock, gauges):
+    def __init__(self, folder, clock, gauges, tick=0.3):
+        self.tick = tick
         self.log = folder / "app.log"
         self.log.write_bytes(b"")
         self.clock = clock
         targets = [Target("www1", "www", str(folder))]
-        self.readings = HostReadings(targets, gauges, tick=0.3, clock=clock, start=start_here)
+        self.readings = HostReadings(targets, gauges, tick=tick, clock=clock, start=start_here)
 
     async def ticks(self, *chunks):
         """Writes each chunk after a tick was read; the readings of the ticks after each."""
@@ -108,7 +109,7 @@ class Host:
         from leuko.gauges.reader import reader_argv
 
         gauges = [self.readings._gauges[i] for i in reader.gauges]
-        program = await start_here("www1", reader_argv(gauges, root=reader.target.root, tick=0.3))
+        program = await start_here("www1", reader_argv(gauges, root=reader.target.root, tick=self.tick))
         waiting = list(chunks)
         try:
             number = 0
@@ -121,7 +122,7 @@ class Host:
                 if not last:
                     continue
                 number += 1
-                self.clock.at += 0.3
+                self.clock.at += self.tick
                 slot = self.readings.slots
                 newest = max(slot._open, default=None)
                 if newest is not None:
@@ -161,7 +162,8 @@ async def test_lines_come_along_with_their_tick(tmp_path, still_clock):
 
 
 async def test_garbage_floods_and_long_lines_break_no_reading(tmp_path, still_clock):
-    host = Host(tmp_path, still_clock, {"errors": templated(), "all": log_gauge("count", ".")})
+    # a second, so that what is written in one tick is read in the next, however large it is
+    host = Host(tmp_path, still_clock, {"errors": templated(), "all": log_gauge("count", ".")}, tick=1.0)
     binary = b"ERROR " + os.urandom(200_000).replace(b"\n", b"x") + b"\n"
     rude = (
         b"ERROR\nE 99 1\nERROR \x1b[31m red \x00 R 0 0 77 - -\nERROR $(touch /tmp/never) `id` %s %d \\n *\n"
