@@ -290,6 +290,25 @@ def test_hosts_switched_earlier_count_in_later_phases():
     assert "the 4 switched hosts" in verdict.sentence
 
 
+@pytest.mark.parametrize(("factor", "decision"), [(1, Decision.PASS), (8, Decision.FAIL)])
+def test_more_customers_are_no_errors(factor, decision):
+    """Traffic on the canaries grows fourfold, and what a hundredth of it always did with it."""
+    errors = Gauge("errors", Kind.COUNT, per="requests")
+    question = asked((REQUESTS, errors), hosts=8, canaries=2, watch=20)
+    random = np.random.default_rng(3)
+    requests = random.poisson(100, (60, 8)).astype(float)
+    requests[40:, :2] = random.poisson(400, (20, 2))
+    share = np.full((60, 8), 0.02)
+    share[40:, :2] *= factor
+    series = {
+        "requests": Series(requests),
+        "errors": Series(random.binomial(requests.astype(int), share).astype(float)),
+    }
+    assert judge(dataclasses.replace(question, series=series)).decision is decision
+    blind_to_it = dataclasses.replace(question, series=series, gauges=(REQUESTS, Gauge("errors", Kind.COUNT)))
+    assert judge(blind_to_it).decision is Decision.FAIL
+
+
 # --- absence -------------------------------------------------------------------------------------------------
 
 

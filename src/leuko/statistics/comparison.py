@@ -92,7 +92,9 @@ class Comparison:
         return self._with_controls(sign, self._events_of)
 
     def _events_of(self, sign: int, *, alone: bool) -> Trace:
-        values, denominators, flipped = _complement(self.values, self.denominators, self.case.windows)
+        values, denominators, flipped = self.values, self.denominators, False
+        if self.case.gauge.kind is Kind.RATIO:
+            values, denominators, flipped = _complement(values, denominators, self.case.windows)
         turned = -sign if flipped else sign
         before, span = self.case.windows.before, self.case.windows.span
         past = counts.cells(values[before], None if denominators is None else denominators[before])

@@ -36,9 +36,17 @@ class Cells:
     events: Values
     exposure: Values
 
-    def capped(self, cap: float) -> Values:
-        """Events with no cell above `cap`."""
-        return np.minimum(self.events, cap)
+    def capped(self, cap: float, usual: float = 0.0) -> Values:
+        """Events with no cell above `cap`; with the usual exposure given, more exposure may bring more."""
+        if usual <= 0:
+            return np.minimum(self.events, cap)
+        return np.minimum(self.events, cap * np.maximum(1.0, self.exposure / usual))
+
+    @property
+    def usual(self) -> float:
+        """Exposure of a cell that shows any."""
+        seen = self.exposure[self.exposure > 0]
+        return float(seen.mean()) if seen.size else 0.0
 
     @cached_property
     def shown(self) -> Values:

@@ -112,7 +112,7 @@ class Rare:
     def _look(self, learned: counts.Model, start: float) -> counts.Look:
         group, windows = self.case.group, self.case.windows
         late = group.after(windows, start) & self.counted & group.canary[None, :] & (self.watch.exposure > 0)
-        events = self.watch.capped(learned.cap) if self.turned > 0 else self.watch.events
+        events = self.watch.capped(learned.cap, self.before.usual) if self.turned > 0 else self.watch.events
         canary = group.canary
         shown = np.cumsum(np.where(late, self.watch.exposure, 0.0)[:, canary], axis=0)
         per_host = np.cumsum(np.where(late, events, 0.0)[:, canary], axis=0)

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from leuko.domain.gauge import HOSTLESS, Gauge
+from leuko.domain.gauge import HOSTLESS, Gauge, Kind
 from leuko.statistics import silence
 from leuko.statistics.case import Case
 from leuko.statistics.clocks import Evidence, Trace, log_mean_exp
@@ -97,6 +97,14 @@ class Compared:
         return frozenset(index for _, index in ranked[: max(named, default=1)])
 
 
+def _counted(gauge: Gauge, known: Known) -> tuple[Values, Values | None]:
+    """The gauge's readings; a count of what traffic brings has that traffic for its denominators."""
+    values, denominators = known[gauge.name]
+    if gauge.kind is Kind.COUNT and gauge.per in known:
+        return values, known[gauge.per][0]
+    return values, denominators
+
+
 def threshold(question: Question) -> float:
     """Log of the e-value from which on the push fails: the budget's, or what pretend pushes taught."""
     least = question.placebo.threshold if question.placebo is not None else 0.0
@@ -127,6 +135,6 @@ def compared(question: Question) -> Compared:
     rows = []
     for (gauge, role), one in zip(pairs, groups, strict=True):
         own = least - float(np.log(1.0 if one.pushed else OBSERVED))
-        comparison = Comparison(Case(windows, gauge, one, own), *known[gauge.name])
+        comparison = Comparison(Case(windows, gauge, one, own), *_counted(gauge, known))
         rows.append(Row(gauge, role, comparison, comparison.trace(), shares[gauge.name]))
     return Compared(windows, known, rows)

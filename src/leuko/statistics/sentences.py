@@ -132,7 +132,12 @@ def guilty(rows: Sequence[Row], question: Question) -> str:
     also = f"; also {names(others)}" if others else ""
     several = len(set(question.roles) - {HOSTLESS}) > 1 and worst.role != HOSTLESS
     role = f" of role {worst.role}" if several else ""
-    said = against(worst, question).format(effect(worst))
+    predicted = against(worst, question)
+    if worst.evidence.expected == 0 and worst.evidence.seen > 0:
+        times = f"came {number(worst.evidence.seen)} times where "
+        said = predicted.replace("{} what ", times).replace(" predict", " predict none")
+        return f"{worst.gauge.name}{role} {said}{also}"
+    said = predicted.format(effect(worst))
     return f"{worst.gauge.name}{role} {said}{counted(worst)}{also}"
 
 
@@ -205,6 +210,8 @@ def reach(row: Shown) -> str:
     """A rate of events, as people say it."""
     if row.gauge.kind is Kind.RATIO:
         return f"{100 * row.evidence.reach:.2g} %"
+    if row.gauge.per:
+        return f"{number(100 * row.evidence.reach)} in 100 {row.gauge.per}"
     per_minute = row.evidence.reach * 60 / row.comparison.case.windows.question.tick
     return f"{number(per_minute)} a minute on each switched host"
 
