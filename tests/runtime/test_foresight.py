@@ -162,3 +162,13 @@ def test_what_can_be_seen_is_said_as_people_say_it(found, phrase) -> None:
 def test_only_what_would_show_more_is_said_to() -> None:
     assert seen(2.0, longer=1.5, canary=1.99).better == "twice the watch: +50 %"
     assert seen(2.0, longer=2.0).better == ""
+
+
+async def test_a_rare_event_is_foreseen_as_a_rate_a_minute(yard) -> None:
+    await yard.live(await yard.release())
+    await read(yard, *[(0, 0, 0)] * 60)
+    (found,) = (await yard.store.pushes.plan(LINE, (await proposed(yard)).number)).sight
+    rate = float(found.reach.partition(" a minute on each host")[0])
+    assert found.phrase == f"errors: {found.reach}"
+    seconds = 2 * 5  # the canaries' watch: two ticks of five seconds on one host
+    assert 1 <= rate * seconds / 60 < 100, "a handful of events in the whole watch"

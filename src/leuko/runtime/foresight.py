@@ -37,9 +37,9 @@ class Foresight:
         question = await self.before(plan, configuration, HISTORY)
         if question is None:
             return ()
-        kinds = {gauge.name: gauge.kind for gauge in question.gauges}
+        gauges = {gauge.name: gauge for gauge in question.gauges}
         found = await asyncio.to_thread(sight, question)
-        return tuple(_foreseen(one, kinds[one.gauge]) for one in found)
+        return tuple(_foreseen(one, gauges[one.gauge], question.tick) for one in found)
 
     async def broken(self, plan: Plan, configuration: Configuration) -> tuple[str, ...]:
         """Limits that the newest readings of the pushed roles break, a clause each."""
@@ -101,7 +101,7 @@ class Foresight:
         )
 
 
-def _foreseen(one: Sight, kind: Kind) -> Foreseen:
+def _foreseen(one: Sight, gauge: Gauge, tick: float) -> Foreseen:
     return Foreseen(
         one.gauge,
         one.role,
@@ -111,14 +111,19 @@ def _foreseen(one: Sight, kind: Kind) -> Foreseen:
         _finite(one.more),
         _finite(one.traffic),
         one.sentence,
-        _reach(one.reach, kind),
+        _reach(one.reach, gauge, tick),
     )
 
 
-def _reach(value: float, kind: Kind) -> str:
-    if not isfinite(value) or kind is Kind.LEVEL:
+def _reach(value: float, gauge: Gauge, tick: float) -> str:
+    """The rate that would show: `value` is of one denominator, or of one tick of one host."""
+    if not isfinite(value) or gauge.kind is Kind.LEVEL:
         return ""
-    return f"{100 * value:.2g} % of them" if kind is Kind.RATIO else f"{number(value)} a minute on each host"
+    if gauge.kind is Kind.RATIO:
+        return f"{100 * value:.2g} % of them"
+    if gauge.per:
+        return f"{number(100 * value)} in 100 {gauge.per}"
+    return f"{number(value * 60 / tick)} a minute on each host"
 
 
 def _finite(value: float) -> float | None:

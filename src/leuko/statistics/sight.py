@@ -22,7 +22,7 @@ class Sight:
     rise: float
     fall: float
     reach: float
-    """For events: the rate a minute on each switched host (a fraction for ratios) that would show."""
+    """For events: the rate that would show, of one tick of one host, or of one denominator or exposure."""
     basis: str
     """Why nothing can be compared; empty where something can."""
     longer: float
