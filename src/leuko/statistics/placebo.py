@@ -10,6 +10,7 @@ import numpy as np
 from leuko.statistics import limits
 from leuko.statistics.path import Path, path
 from leuko.statistics.question import Question, Series
+from leuko.statistics.rows import compared
 from leuko.statistics.windows import Windows, readings
 
 TAIL = 0.999
@@ -79,6 +80,10 @@ def _summary(
     nominal = -float(np.log(question.budget))
     largest = np.array([float(one.total.max()) for one in paths if one.total.size])
     per_gauge: dict[str, tuple[float, float]] = {}
+    visible: dict[str, float] = {}
+    for row in compared(question).rows:
+        least = min(row.evidence.rise, row.evidence.fall, visible.get(row.gauge.name, float("inf")))
+        visible[row.gauge.name] = least
     for gauge in question.gauges:
         seen = [
             float(one.logs[index].max())
@@ -86,7 +91,7 @@ def _summary(
             for index, (name, _) in enumerate(one.rows)
             if name == gauge.name and one.logs.shape[1]
         ]
-        per_gauge[gauge.name] = (max(seen, default=0.0), float("inf"))
+        per_gauge[gauge.name] = (max(seen, default=0.0), visible.get(gauge.name, float("inf")))
     rates = {
         name: tuple(float(np.mean(column)) for column in zip(*rows, strict=True)) if rows else ()
         for name, rows in fired.items()

@@ -7,7 +7,7 @@ from dataclasses import dataclass, replace
 
 import numpy as np
 
-from leuko.domain.gauge import Gauge
+from leuko.domain.gauge import Gauge, Kind
 from leuko.statistics import sentences
 from leuko.statistics.question import Question
 from leuko.statistics.rows import Row, compared
@@ -22,7 +22,7 @@ class Sight:
     rise: float
     fall: float
     reach: float
-    """For events: the rate that would show, of one tick of one host, or of one denominator or exposure."""
+    """For events: the rate that would show, of one tick of one host, of one denominator or unit of exposure."""
     basis: str
     """Why nothing can be compared; empty where something can."""
     longer: float
@@ -30,7 +30,7 @@ class Sight:
     more: float
     """The same with one more canary."""
     traffic: float
-    """How many times today's events it would take to see a doubling; 1 where it is seen already."""
+    """Times today's events that it takes to see a doubling, about; 1: seen already; NaN: a level."""
     declared: float | None = None
     said: str = ""
 
@@ -82,9 +82,17 @@ def _of(row: Row, long: Row, wide: Row) -> Sight:
     gauge: Gauge = row.gauge
     return Sight(
         gauge.name, row.role, evidence.rise, evidence.fall, evidence.reach, evidence.basis,
-        _visible(long), _visible(wide), float("nan"), gauge.must_see, sentences.could(row),
+        _visible(long), _visible(wide), _traffic(row), gauge.must_see, sentences.could(row),
     )  # fmt: skip
 
 
 def _visible(row: Row) -> float:
     return min(row.evidence.rise, row.evidence.fall)
+
+
+def _traffic(row: Row) -> float:
+    """What can be seen shrinks with the root of the events."""
+    if row.gauge.kind is Kind.LEVEL:
+        return float("nan")
+    least = _visible(row)
+    return max(1.0, float((np.log(least) / np.log(2.0)) ** 2)) if np.isfinite(least) else float("inf")
