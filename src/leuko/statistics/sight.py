@@ -22,7 +22,7 @@ class Sight:
     rise: float
     fall: float
     reach: float
-    """For events: the rate that would show, of one tick of one host, of one denominator or unit of exposure."""
+    """Times today's events that it takes to see a doubling; 1: seen already; NaN: a level."""
     basis: str
     """Why nothing can be compared; empty where something can."""
     longer: float
