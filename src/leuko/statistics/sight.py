@@ -22,7 +22,7 @@ class Sight:
     rise: float
     fall: float
     reach: float
-    """Times today's events that it takes to see a doubling; 1: seen already; NaN: a level."""
+    """For events: the rate that would show, a tick of a host, or a denominator or unit of exposure."""
     basis: str
     """Why nothing can be compared; empty where something can."""
     longer: float
