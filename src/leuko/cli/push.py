@@ -106,7 +106,8 @@ def push(
 def retry(scene: Scene, which: str, why: str, follow: bool) -> int:
     """Push the release of a failed push once more, from the start.
 
-    Where the verdict rolled it back, its canaries are watched twice as long this time. Who retries overrides the block that its rollback made, so the reason is kept.
+    Where the verdict rolled it back, its canaries are watched twice as long this time. Who retries overrides
+    the block that its rollback made, so the reason is kept.
     """
     from leuko.cli.desk import acting
 
