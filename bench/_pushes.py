@@ -37,7 +37,13 @@ class Meter:
     def gauge(self) -> Gauge:
         """As the configuration would declare it."""
         kind = {"count": Kind.COUNT, "ratio": Kind.RATIO}.get(self.what, Kind.LEVEL)
-        return Gauge(self.name, kind, self.direction, unit="load" if self.what == "load" else "")
+        return Gauge(
+            self.name,
+            kind,
+            self.direction,
+            unit="load" if self.what == "load" else "",
+            smoothed=60.0 if self.what == "load" else 0.0,
+        )
 
 
 @dataclass(frozen=True)

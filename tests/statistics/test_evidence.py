@@ -6,7 +6,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from scipy import integrate, optimize, stats
 
-from leuko.statistics import counts, gate, noise, steps
+from leuko.statistics import counts, gate, noise, series, steps
 from leuko.statistics.clocks import log_mean_exp
 
 COURSES = [np.ones(8), np.arange(1, 9) / 8]
@@ -182,3 +182,26 @@ def test_a_noisy_past_takes_what_it_gives_often():
 
 def test_means_of_exponentials_do_not_overflow():
     assert log_mean_exp(np.array([1000.0, 1000.0]), np.array([0.5, 0.5])) == pytest.approx(1000.0)
+
+
+def test_a_host_that_misses_a_tick_counts_as_where_it_was():
+    nan = np.nan
+    group = np.array([[1.0, 5.0, 9.0], [1.1, nan, 9.1], [1.2, nan, nan], [nan, nan, nan], [1.3, 5.3, nan]])
+    found = series.carried(group)
+    np.testing.assert_array_equal(
+        found, [[1.0, 5.0, 9.0], [1.1, 5.0, 9.1], [1.2, nan, nan], [nan, nan, nan], [1.3, 5.3, 9.1]]
+    )
+    alone = np.array([[1.0], [nan], [2.0]])
+    np.testing.assert_array_equal(series.carried(alone), alone)
+
+
+def test_readings_that_come_late_move_no_quiet_group():
+    """Two of five canaries are often late; each host has its own slow course. Healthy, and must stay so."""
+    rng = np.random.default_rng(8)
+    steps_of = rng.normal(0, 0.02, (240, 5))
+    course = np.cumsum(steps_of, axis=0) * 0.5
+    late = rng.random(course.shape) < np.array([0.0, 0.3, 0.3, 0.0, 0.3])
+    whole, seen = course.mean(axis=1), np.where(late, np.nan, course)
+    plain = np.nanmean(seen, axis=1)
+    carried = np.nanmean(series.carried(seen), axis=1)
+    assert np.abs(carried - whole).max() < 0.3 * np.abs(plain - whole).max()

@@ -26,6 +26,10 @@ ROOM = 1.0
 THIRTY = 3.4
 """Logarithm of thirty: a single reading may say so much, not more."""
 ABSENT = 1e8
+CARRIED = 3
+"""Ticks for which a host that says nothing is taken to be where it was."""
+MISSING = 0.6
+"""Part of a group that may be absent in a tick for that."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -120,8 +124,8 @@ def level(before: Values, watch: Values, group: Group, counted: Mask, *, alone: 
     now = np.clip(now, -THIRTY - 4 * spread, THIRTY + 4 * spread)
     now[:, canary] = np.where(counted[:, used][:, canary], now[:, canary], np.nan)
     tight = np.maximum(4 * spread, SMALLEST)
-    own = centre(deviation[:, canary], tight[canary])
-    now_own = centre(now[:, canary], tight[canary])
+    own = centre(carried(deviation[:, canary]), tight[canary])
+    now_own = centre(carried(now[:, canary]), tight[canary])
     nothing = np.full(len(now), np.nan)
     if alone:
         noise = fitted(own[:, None])
@@ -130,11 +134,12 @@ def level(before: Values, watch: Values, group: Group, counted: Mask, *, alone: 
             own[:, None], np.ones(1, dtype=np.bool_),
             np.zeros(1, dtype=np.intp),
         )  # fmt: skip
-    other, now_other = centre(deviation[:, control], tight[control]), centre(now[:, control], tight[control])
+    other = centre(carried(deviation[:, control]), tight[control])
+    now_other = centre(carried(now[:, control]), tight[control])
     noise, wilder = _pooled(deviation, canary)
     many, others = int(canary.sum()), int(control.sum())
     whole = wilder / many + 1 / others
-    there, here = (~np.isnan(now[:, canary])).sum(axis=1), (~np.isnan(now[:, control])).sum(axis=1)
+    there, here = ((~np.isnan(carried(now[:, side]))).sum(axis=1) for side in (canary, control))
     scales = (wilder / np.maximum(there, 1) + 1 / np.maximum(here, 1)) / whole
     after = np.where((there > 0) & (here > 0), now_own - now_other, np.nan)
     one = wilder + 1 / others
@@ -145,6 +150,22 @@ def level(before: Values, watch: Values, group: Group, counted: Mask, *, alone: 
         _winsorised(deviation, tight), canary, np.flatnonzero(used),
         each if 1 < many <= FEW else None, now_other,
     )  # fmt: skip
+
+
+def carried(deviation: Values) -> Values:
+    """A host that misses a tick or a few counts as where it was, while enough of its group is there.
+
+    Else the group's mean would jump from host to host with each late reading, and a quiet gauge shows that.
+    A group that is hardly there is taken as it is: old readings are no new evidence.
+    """
+    absent = np.isnan(deviation)
+    if not absent.any():
+        return deviation
+    found = deviation
+    for _ in range(CARRIED):
+        before = np.concatenate([np.full((1, found.shape[1]), np.nan), found[:-1]])
+        found = np.where(np.isnan(found), before, found)
+    return np.where(absent.mean(axis=1, keepdims=True) <= MISSING, found, deviation)
 
 
 def _winsorised(deviation: Values, bound: Values) -> Values:
