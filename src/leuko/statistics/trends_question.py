@@ -21,7 +21,7 @@ LEAST = 3 * 24
 """Hours without which a day's wave cannot be told from growth."""
 TESTS = 3
 """Of each subject: growth over three days, over seven, and the newest stretch against those before."""
-INDEPENDENT = 200.0
+INDEPENDENT = 60.0
 """Looks a month that are worth an independent one; more than there are, for tails are heavier than normal."""
 
 
