@@ -26,7 +26,7 @@ def at(before: float) -> str:
 ONE_CANARY = (4 * HOUR, [0], 1.0)
 BAD_CANARY = (3 * HOUR, [1], 25.0)
 EVERYBODY = (2 * HOUR, list(range(10)), 1.0)
-BAD_EVERYWHERE = (1 * HOUR, list(range(10)), 12.0)
+BAD_EVERYWHERE = (1 * HOUR, list(range(10)), 60.0)
 
 
 @pytest.fixture(scope="module")
