@@ -102,5 +102,7 @@ def prometheus_with(fleet: Fleet, folder: Path) -> Iterator[str]:
     ]
     with running(argv, folder, env={**os.environ, "GOMAXPROCS": "2"}):
         url = f"http://127.0.0.1:{port}"
-        wait_for(lambda: opened(f"{url}/-/ready"), "prometheus")
+        # ready is not enough: the past must be there, and of this server
+        there = f"{url}/api/v1/query?query=up&time={fleet.end - 60:.0f}"
+        wait_for(lambda: b'"result":[{' in opened(there), "the past of prometheus")
         yield url

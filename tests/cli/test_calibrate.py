@@ -15,7 +15,7 @@ from tests.cli.conftest import ask, leuko
 
 from leuko.clock import SystemClock
 
-pytestmark = pytest.mark.needs("prometheus")
+pytestmark = [pytest.mark.needs("prometheus"), pytest.mark.slow]
 HOUR = 3600
 
 
