@@ -20,6 +20,7 @@ from leuko.domain.line import Line
 from leuko.store.columns import to_micros
 from leuko.store.database import Database
 from leuko.store.days import blobs, roster_digest
+from leuko.store.errors import damaged
 from leuko.store.minutes import Summary, unpacked
 from leuko.store.series import Reading, Row, Ticks
 
@@ -100,7 +101,10 @@ class PartitionShelf:
         self.run(work)
 
     def set_aside(self, day: date, *, minutes: bool = False) -> str:
-        raise NotImplementedError(f"{day}: a server's tables are the server's to mend")
+        what = " of minutes" if minutes else ""
+        raise damaged(
+            self._database.where, f"readings{what} of {day}: a server's tables are the server's to mend"
+        )
 
     def load_minutes(self, day: date, line: Line, gauge: str) -> dict[str, Summary]:
         rows = self.fetch(
