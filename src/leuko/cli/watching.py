@@ -108,7 +108,8 @@ class Run:
                     raise
                 self._say(f"Before the command begins: {error.rule}; {error.way_out}.")
             with suppress(TimeoutError):
-                await asyncio.wait_for(self._stop.wait(), LOOK)
+                async with asyncio.timeout(LOOK):
+                    await self._stop.wait()
         self.seen.interrupted = True
         return None
 
@@ -144,7 +145,8 @@ class Run:
                 if page["sentence"]:
                     self._say(f"{page['ticks']} of {page['wanted']} ticks seen: {page['sentence']}")
                 with suppress(TimeoutError):
-                    await asyncio.wait_for(self._stop.wait(), LOOK)
+                    async with asyncio.timeout(LOOK):
+                        await self._stop.wait()
         if self._stop.is_set():
             self.seen.interrupted = True
             await keeper.observe({"observation": number})

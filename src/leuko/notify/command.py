@@ -41,7 +41,8 @@ class CommandNotifier:
             said.close()
             return Delivery(ok=False, via=via, reason=self._hide(f"could not be started: {error}"))
         try:
-            await asyncio.wait_for(process.wait(), self._timeout)
+            async with asyncio.timeout(self._timeout):
+                await process.wait()
         except TimeoutError:
             return Delivery(ok=False, via=via, reason=f"did not end within {self._timeout:g} s")
         finally:

@@ -50,7 +50,8 @@ class AppriseNotifier:
         """Sends in a thread of its own: the library blocks."""
         told = hidden(message, self._hide)
         try:
-            return await asyncio.wait_for(asyncio.to_thread(self._send, told), self._timeout + 5.0)
+            async with asyncio.timeout(self._timeout + 5.0):
+                return await asyncio.to_thread(self._send, told)
         except TimeoutError:
             return Delivery(ok=False, via=self._via, reason=f"did not end within {self._timeout:g} s")
         except Exception as error:  # noqa: BLE001 - a plugin may raise anything, and no push may stop for it

@@ -246,7 +246,8 @@ class Controller:
         ground, every = self.ground, LEASE.total_seconds() / 3
         while True:
             with suppress(TimeoutError):
-                await asyncio.wait_for(ground.doubt.wait(), every)
+                async with asyncio.timeout(every):
+                    await ground.doubt.wait()
             doubted = ground.doubt.is_set()
             ground.doubt.clear()
             assert ground.lease is not None

@@ -117,7 +117,8 @@ class Pusher:
                     wake += timedelta(seconds=min(10, failures))
                 pause = (wake - self._ground.clock.now()).total_seconds()
                 with suppress(TimeoutError):
-                    await asyncio.wait_for(ear.wait(), max(0.01, pause))
+                    async with asyncio.timeout(max(0.01, pause)):
+                        await ear.wait()
         finally:
             self._ground.bell.forget(ear)
 

@@ -58,7 +58,8 @@ class Loop:
             await self.clock.sleep(seconds)
             return
         try:
-            await asyncio.wait_for(self.ear.wait(), seconds)
+            async with asyncio.timeout(seconds):
+                await self.ear.wait()
         except TimeoutError:
             return
 

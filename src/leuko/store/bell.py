@@ -51,7 +51,8 @@ class Bell:
 async def news(waiter: asyncio.Event, seconds: float = POLL) -> None:
     """Returns at the next ring, or after `seconds`."""
     with suppress(TimeoutError):
-        await asyncio.wait_for(waiter.wait(), seconds)
+        async with asyncio.timeout(seconds):
+            await waiter.wait()
     waiter.clear()
 
 

@@ -150,7 +150,8 @@ class Git:
                 "git is not installed", where="git", way_out="apt-get install git", code="V002"
             ) from None
         try:
-            out, err = await asyncio.wait_for(process.communicate(given), limit)
+            async with asyncio.timeout(limit):
+                out, err = await process.communicate(given)
         except TimeoutError:
             raise GitError(
                 f"git {arguments[0]} did not end within {limit:g} s",

@@ -68,7 +68,8 @@ async def run_command(order: Order) -> CommandEnd:
             return _not_started(order, error, capture, time.monotonic() - begun)
         capture.started()
         try:
-            await asyncio.wait_for(process.wait(), order.timeout)
+            async with asyncio.timeout(order.timeout):
+                await process.wait()
         except TimeoutError:
             timed_out = True
             capture.note(f"{order.name} did not end within {order.timeout:g} s and was killed")
@@ -118,7 +119,8 @@ async def _end_group(process: asyncio.subprocess.Process) -> None:
     """Asks first, so that a test program can say where it hung; then does not ask."""
     kill_group(process.pid, signal.SIGTERM)
     try:
-        await asyncio.wait_for(process.wait(), _GRACE)
+        async with asyncio.timeout(_GRACE):
+            await process.wait()
     except TimeoutError:
         pass
     finally:

@@ -200,7 +200,8 @@ class Enclosure:
         assert process.stdout is not None
         assert process.stderr is not None
         try:
-            said = await asyncio.wait_for(process.stdout.readline(), 20.0)
+            async with asyncio.timeout(20.0):
+                said = await process.stdout.readline()
             first = _only_child(process.pid) if said == b"ready\n" else 0
         except BaseException:
             await _kill_group(process)

@@ -105,7 +105,8 @@ class Serving:
         self._site.feeds.closing.set()
         self._server.should_exit = True
         with suppress(TimeoutError):
-            await asyncio.wait_for(asyncio.shield(self._task), GRACE + 0.7)
+            async with asyncio.timeout(GRACE + 0.7):
+                await asyncio.shield(self._task)
         for connection in list(self._server.server_state.connections):
             connection.transport.abort()
         if not self._task.done():
@@ -179,7 +180,8 @@ async def _unix(path: Path) -> socket.socket:
 async def _remove_dead(path: Path, name: str) -> None:
     """Takes away a socket that a killed server left; refuses when one answers there."""
     try:
-        _, writer = await asyncio.wait_for(asyncio.open_unix_connection(name), 2)
+        async with asyncio.timeout(2):
+            _, writer = await asyncio.open_unix_connection(name)
     except FileNotFoundError:
         return
     except ConnectionRefusedError:
