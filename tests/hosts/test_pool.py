@@ -284,6 +284,19 @@ async def test_closing_ends_everything_and_refuses_more(gate, clock):
     await pool.close()
 
 
+async def test_who_is_told_to_end_while_the_pool_closes_ends(gate, clock):
+    """Unreachable in place of the cancellation would be taken for a host's bad day, and its loop would go on."""
+    pool = HostPool(gate, clock, random.Random(1))
+    gate.gate.clear()
+    told, other = (asyncio.create_task(pool.connection(A)) for _ in range(2))
+    await asyncio.sleep(0)
+    closing = asyncio.create_task(pool.close())
+    told.cancel()
+    await asyncio.wait({told, other, closing})
+    assert told.cancelled()
+    assert isinstance(other.exception(), Unreachable)
+
+
 @pytest.mark.needs("sshd")
 async def test_forty_hosts_at_once_and_a_frozen_one_delays_nobody():
     with sshd_fleet(40, network="127.9.2") as fleet:

@@ -7,6 +7,7 @@ from contextlib import suppress
 
 import pytest
 
+from leuko.cancellation import end
 from leuko.clock import SystemClock
 from leuko.runtime.supervision import Loop
 from leuko.store.bell import news
@@ -39,3 +40,48 @@ async def test_a_cancellation_that_comes_with_a_ring_is_obeyed(what):
     with suppress(asyncio.CancelledError):
         await task
     assert ended
+
+
+async def test_a_loop_ends_though_its_step_turned_the_cancellation_into_an_error():
+    """As a connection that is closed at the same time does, or a library that knows no better."""
+    begun = asyncio.Event()
+
+    async def step() -> None:
+        begun.set()
+        try:
+            await asyncio.sleep(60)
+        except asyncio.CancelledError as error:
+            raise OSError("the connection was lost") from error
+
+    task = asyncio.create_task(Loop("losing", step, 0.01, SystemClock()).run())
+    await begun.wait()
+    task.cancel()
+    await asyncio.wait({task}, timeout=5.0)
+    ended = task.cancelled()
+    task.cancel()
+    await asyncio.wait({task}, timeout=5.0)
+    assert ended
+
+
+async def test_who_ends_a_task_can_be_ended_meanwhile():
+    """`with suppress(CancelledError): await task` takes a cancellation of the caller for the task's."""
+    slow = asyncio.Event()
+
+    async def ends_slowly() -> None:
+        try:
+            await asyncio.sleep(60)
+        finally:
+            await slow.wait()
+
+    async def ending() -> str:
+        await end(inner)
+        return "went on"
+
+    inner = asyncio.create_task(ends_slowly())
+    outer = asyncio.create_task(ending())
+    for _ in range(3):
+        await asyncio.sleep(0)
+    outer.cancel()
+    slow.set()
+    await asyncio.wait({outer, inner})
+    assert outer.cancelled()

@@ -13,6 +13,7 @@ from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from typing import Protocol
 
+from leuko.cancellation import obey
 from leuko.clock import Clock
 from leuko.config.model import Gauge
 from leuko.config.secrets import Secrets
@@ -128,6 +129,7 @@ class Askings:
             await self._clock.sleep(tick * self._tick - early - now)
             last = tick
             await self.ask(one, tick)
+            obey()
 
     def _pause(self, one: Asked, spread: float) -> float:
         """Seconds that a failing source is left in peace."""

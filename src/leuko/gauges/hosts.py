@@ -11,6 +11,7 @@ from datetime import UTC, datetime
 
 import numpy as np
 
+from leuko.cancellation import obey
 from leuko.clock import Clock
 from leuko.config.model import Gauge
 from leuko.domain.errors import LeukoError
@@ -129,6 +130,7 @@ class HostReadings:
                 reader.reason = await self.read_once(reader)
             except (LeukoError, OSError) as error:
                 reader.reason = str(error).splitlines()[0]
+            obey()
             reader.shift = None
             await self._clock.sleep(self.backoff(reader))
 

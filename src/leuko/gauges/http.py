@@ -9,6 +9,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 
+from leuko.cancellation import obey
 from leuko.clock import Clock
 from leuko.config.model import Gauge
 from leuko.config.sources import PLACEHOLDER, HttpSource
@@ -117,6 +118,7 @@ class HttpReadings:
             await self._clock.sleep(tick * self._tick - early - now)
             last = tick
             await self.ask(one, tick)
+            obey()
 
     async def ask(self, one: Asked, tick: int) -> None:
         """Asks one address for the readings of a tick; a failure of any sort is absence with a reason."""

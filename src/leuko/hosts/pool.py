@@ -10,6 +10,7 @@ from datetime import datetime, timedelta
 from random import Random
 from typing import Literal
 
+from leuko.cancellation import asked_to_end
 from leuko.clock import Clock
 from leuko.hosts.port import Address, Channel, Connection, Transport, Unreachable
 from leuko.hosts.transport.refusals import RESET
@@ -87,7 +88,8 @@ class HostPool:
         try:
             return await asyncio.shield(entry.connecting)
         except asyncio.CancelledError:
-            self._refuse_when_closed(address)
+            if not asked_to_end():  # then it was the connecting that `close` ended
+                self._refuse_when_closed(address)
             raise
 
     @asynccontextmanager

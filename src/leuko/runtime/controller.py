@@ -13,6 +13,7 @@ from pathlib import Path
 
 import structlog
 
+from leuko.cancellation import obey
 from leuko.domain.errors import LeukoError
 from leuko.domain.intent import Intent, IntentKind
 from leuko.domain.push import Origin
@@ -153,6 +154,7 @@ class Controller:
     async def run(self) -> None:
         """Waits for the lease and acts while it is ours; for ever, until cancelled. Raises nothing else."""
         while True:
+            obey()  # a lease may be lost in the moment in which this is told to end
             await self._take_lease()
             try:
                 await self._act()
@@ -259,6 +261,7 @@ class Controller:
             except Lost:
                 raise
             except Exception:
+                obey()
                 log.exception("the lease could not be renewed; trying again", line=str(ground.line))
                 doubted = True
             if doubted:
@@ -314,6 +317,7 @@ class Controller:
         try:
             while True:
                 await loop.once()
+                obey()
                 if loop.failures:
                     await self.ground.clock.sleep(min(INTENT_SECONDS, 0.1 * loop.failures))
         finally:
@@ -328,6 +332,7 @@ class Controller:
         while True:
             loop = Loop("sample", self.sampling.run, INTENT_SECONDS, self.ground.clock)
             await loop.once()
+            obey()
             await self.ground.clock.sleep(1.0)
 
 

@@ -17,6 +17,7 @@ from typing import Protocol
 
 import structlog
 
+from leuko.cancellation import obey
 from leuko.config.freeze import stricter
 from leuko.config.model import Configuration
 from leuko.config.quantities import share
@@ -112,6 +113,7 @@ class Pusher:
                     wake = await self.step()
                     failures = 0
                 except Exception:
+                    obey()
                     failures += 1
                     log.exception("the push could not be carried on; trying again", failures=failures)
                     wake += timedelta(seconds=min(10, failures))

@@ -9,6 +9,7 @@ from dataclasses import dataclass, field
 
 import structlog
 
+from leuko.cancellation import obey
 from leuko.clock import Clock
 from leuko.store.errors import Lost
 
@@ -37,6 +38,7 @@ class Loop:
             if self.ear is not None:
                 self.ear.clear()
             await self.once()
+            obey()
             await self._wait(min(LONGEST_PAUSE, self.pause * 2.0 ** min(self.failures, 10)))
 
     async def once(self) -> None:

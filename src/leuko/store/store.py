@@ -5,11 +5,12 @@ from __future__ import annotations
 import asyncio
 import uuid
 from collections.abc import AsyncIterator
-from contextlib import asynccontextmanager, suppress
+from contextlib import asynccontextmanager
 from pathlib import Path
 
 from sqlalchemy import insert, select, text
 
+from leuko.cancellation import end
 from leuko.clock import Clock
 from leuko.domain.line import Line
 from leuko.store import database as databases
@@ -124,9 +125,7 @@ class Store:
     async def close(self) -> None:
         """Ends listening and all connections."""
         if self._listening is not None:
-            self._listening.cancel()
-            with suppress(asyncio.CancelledError):
-                await self._listening
+            await end(self._listening)
         await self.readings.close()
         await self._database.close()
 

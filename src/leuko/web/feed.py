@@ -10,11 +10,11 @@ import asyncio
 import json
 from collections import deque
 from collections.abc import AsyncIterator
-from contextlib import suppress
 from dataclasses import dataclass
 
 import structlog
 
+from leuko.cancellation import end
 from leuko.domain.errors import LeukoError
 from leuko.domain.line import Line
 from leuko.store.events import Event
@@ -64,9 +64,7 @@ class Feed:
 
     async def close(self) -> None:
         """Ends the reader."""
-        self._reader.cancel()
-        with suppress(asyncio.CancelledError):
-            await self._reader
+        await end(self._reader)
 
     async def messages(self, after: int | None, closing: asyncio.Event) -> AsyncIterator[bytes]:
         """Everything past `after` (None: from now on), then what comes, and heartbeats, until closing."""

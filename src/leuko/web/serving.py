@@ -15,6 +15,7 @@ import uvicorn
 from litestar import Litestar
 from uvicorn.protocols.http.h11_impl import H11Protocol
 
+from leuko.cancellation import end
 from leuko.domain.errors import LeukoError, Refused
 from leuko.web.callers import PEER
 from leuko.web.site import Site
@@ -110,9 +111,7 @@ class Serving:
         for connection in list(self._server.server_state.connections):
             connection.transport.abort()
         if not self._task.done():
-            self._task.cancel()
-            with suppress(asyncio.CancelledError):
-                await self._task
+            await end(self._task)
         if self._path is not None:
             self._path.unlink(missing_ok=True)
 

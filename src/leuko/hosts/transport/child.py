@@ -11,9 +11,9 @@ import asyncio
 import os
 import subprocess
 from collections.abc import AsyncGenerator, Mapping, Sequence
-from contextlib import suppress
 from typing import Any
 
+from leuko.cancellation import end
 from leuko.hosts.transport import refusals
 from leuko.hosts.transport.lines import LINGER, LineCutter, Tail
 
@@ -198,6 +198,4 @@ class Child:
         for pipe in self._pipes:
             pipe.close()
         if self._draining is not None:
-            self._draining.cancel()
-            with suppress(asyncio.CancelledError):
-                await self._draining
+            await end(self._draining)
