@@ -12,6 +12,7 @@ import click
 import pytest
 from click.testing import CliRunner
 
+from leuko import __version__
 from leuko.cli.failures import EXIT_CODES
 from leuko.cli.group import Command, Noun
 from leuko.cli.main import SECTIONS, cli
@@ -63,6 +64,12 @@ def test_an_unknown_command_names_the_nearest() -> None:
     assert run("pussh") == (2, run("pussh")[1])
     assert "push" in run("pussh")[1].rpartition("pussh")[2]
     assert "--follow" in run("status", "--folow")[1]
+
+
+def test_the_version_is_told_where_the_project_is_on_the_path_only() -> None:
+    """`make demo` makes no distribution of it, so there is nothing that tells the version but the package."""
+    assert run("--version") == (0, f"leuko, version {__version__}\n")
+    assert f"\nVersion {__version__}. " in (ROOT / "README.md").read_text()
 
 
 def test_exit_codes_are_in_help_and_reference() -> None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import click
 
+from leuko import __version__
 from leuko.cli import (
     calibrate,
     check,
@@ -54,7 +55,7 @@ SECTIONS = {
     sections=SECTIONS,
     context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 100},
 )
-@click.version_option(package_name="leuko")
+@click.version_option(__version__, prog_name="leuko")
 def cli() -> None:
     """Continuous deployment with an immune system, for fleets of plain Linux servers.
 
