@@ -61,7 +61,7 @@ fleet: {hooks: {reload: reload-two, stop: stop-two}, health: {tries: 9}, running
 gauges: {queue: {kind: level, host: {figure: disk}}}
 """,
     ).configuration
-    assert (frozen.verify.setup, frozen.verify.tests, frozen.verify.workers) == (
+    assert (tuple(node.run for node in frozen.verify.setup), frozen.verify.tests, frozen.verify.workers) == (
         ("one",),
         {"all": "./test"},
         4,

@@ -10,7 +10,8 @@ from pathlib import Path
 
 import pytest
 
-from leuko.config.model import Release, Verify
+from leuko.config.model import Release
+from leuko.config.verify import Verify
 from leuko.domain.build import BuildState
 from leuko.domain.errors import LeukoError
 from leuko.verify.build import ReleaseBuildError, StepEnded, StepStarted

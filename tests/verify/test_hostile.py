@@ -13,7 +13,8 @@ from pathlib import Path
 
 import pytest
 
-from leuko.config.model import Release, Verify
+from leuko.config.model import Release
+from leuko.config.verify import Verify
 from leuko.domain.build import BuildState
 from leuko.verify.account import find, warnings, workspace
 from leuko.verify.enclosure import Level, Limits, hunted
@@ -342,7 +343,7 @@ async def test_kill_9_of_the_controller(place, separate, verifier, namespaces):
     program = textwrap.dedent(f"""
         import asyncio, sys
         from pathlib import Path
-        from leuko.config.model import Verify
+        from leuko.config.verify import Verify
         from leuko.verify.account import find
         from leuko.verify.build import LocalVerifier
         async def check_out(_revision, folder):

@@ -8,7 +8,8 @@ import time
 
 import pytest
 
-from leuko.config.model import Release, Verify
+from leuko.config.model import Release
+from leuko.config.verify import Verify
 from leuko.domain.build import BuildState
 from leuko.vcs.checkout import check_out
 from leuko.vcs.mirror import Mirror

@@ -10,6 +10,7 @@ from typing import Annotated, Any, Literal
 
 from pydantic import Field, model_validator
 
+from leuko.config.farm import Coverage, Farm, Outside, Reverts
 from leuko.config.quantities import Duration, PercentageText, ShareText, TickCount
 from leuko.config.section import Section
 from leuko.config.sources import (
@@ -24,20 +25,9 @@ from leuko.config.sources import (
     SqlSource,
 )
 from leuko.config.trends import GaugeTrend, Trends
+from leuko.config.verify import Verify
 
 Direction = Literal["up", "down", "both"]
-
-
-class Verify(Section):
-    """How a change is verified, in a clean checkout. May come from the revision's own `leuko.yml`."""
-
-    setup: tuple[str, ...] = Field(
-        (), description="Shell commands that run first, in order, in the checkout."
-    )
-    tests: dict[str, str] = Field({}, description="Name -> shell command; they run in parallel workers.")
-    timeout: Duration = Field(900.0, description="Longest time of one command.")
-    workers: int = Field(2, ge=1, le=256, description="Test commands that run at the same time.")
-    retries_broken: int = Field(2, ge=0, le=10, description="How often a broken build is tried again.")
 
 
 class Release(Section):
@@ -378,6 +368,10 @@ class Configuration(Section):
         "leuko.yml", description="The revision's own file, in its tree, for what it may say itself."
     )
     verify: Verify = Field(Verify(), description="How a change is verified.")
+    farm: Farm = Field(Farm(), description="The machines that run the tests.")
+    outside: Outside = Field(Outside(), description="Results of another CI that count as verification.")
+    coverage: Coverage = Field(Coverage(), description="Changed lines that no test ran.")
+    reverts: Reverts = Field(Reverts(), description="Taking back what broke the tests.")
     verify_user: str = Field(
         "leuko-verify",
         description="Tests and builds run as this user, when the controller is root and the user exists. "

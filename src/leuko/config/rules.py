@@ -23,6 +23,7 @@ from leuko.config.problems import Problem
 from leuko.config.quantities import portion, ticks
 from leuko.config.secrets import REFERENCE
 from leuko.config.trend_rules import check_trends
+from leuko.config.verify_rules import check_verify
 from leuko.domain.fleet import Host
 
 _VARIABLE = re.compile(r"^[A-Za-z_][A-Za-z0-9_]*$")
@@ -36,7 +37,7 @@ def broken_rules(configuration: Configuration, where: Where) -> list[Problem]:
     """Every rule that a configuration breaks, warnings (W...) among them."""
     notes = Notes(where)
     _check_source(configuration, notes)
-    _check_verify(configuration, notes)
+    check_verify(configuration, notes)
     _check_release(configuration.release, ("release",), notes)
     _check_components(configuration, notes)
     check_fleet(configuration, notes)
@@ -86,24 +87,6 @@ def _check_source(configuration: Configuration, notes: Notes) -> None:
             notes.say(
                 ("paths", index), "C040", rule, "Patterns begin at the top of the repository, without /."
             )
-
-
-def _check_verify(configuration: Configuration, notes: Notes) -> None:
-    verify = configuration.verify
-    for index, command in enumerate(verify.setup):
-        if not command.strip():
-            notes.say(
-                ("verify", "setup", index), "C044", "is empty", "Write a command, or take the line out."
-            )
-    for name, command in verify.tests.items():
-        if not command.strip():
-            notes.say(("verify", "tests", name), "C044", "is empty", "Write a command, or take the line out.")
-        if "/" in name or not name.strip() or not name.isprintable() or len(name) > 80:
-            rule = f'has the name "{name[:80]}": it should be at most 80 characters, without "/"'
-            notes.say(("verify", "tests", name), "C017", rule, "It names a file and a row.")
-    if not verify.tests:
-        rule = "has no tests: every change counts as green"
-        notes.say(("verify",), "W001", rule, "Add `tests: {unit: make test}`, or whatever runs yours.")
 
 
 def _check_release(release: Release, path: Path, notes: Notes) -> None:

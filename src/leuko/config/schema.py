@@ -22,6 +22,9 @@ def json_schema() -> dict[str, Any]:
         definitions["Role"],
         {"type": "array", "items": {"$ref": "#/$defs/HostEntry"}, "description": "Its hosts."},
     )
+    definitions["SetupNode"] = _or(
+        definitions["SetupNode"], {"type": "string", "description": "Its command alone."}
+    )
     definitions["GaugeTrend"] = _or(
         definitions["GaugeTrend"], {"type": "boolean", "description": "Watched, or not."}
     )

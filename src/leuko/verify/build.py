@@ -8,7 +8,9 @@ from collections.abc import Awaitable, Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from leuko.config.model import Release, Verify
+from leuko.config.model import Release
+from leuko.config.verify import Verify
+from leuko.config.verify_rules import node_name
 from leuko.domain.build import BuildState, StepResult
 from leuko.domain.errors import LeukoError
 from leuko.verify.account import Account, build_environment
@@ -248,10 +250,9 @@ class LocalVerifier:
 
     async def _run(self, room: _Room, configuration: Verify, on_step: OnStep) -> BuildOutcome:
         steps: list[StepResult] = []
-        for number, command in enumerate(configuration.setup, start=1):
-            ended = await self._step(
-                room, _Task(f"setup {number}", "setup", command, configuration.timeout), on_step
-            )
+        for index, node in enumerate(configuration.setup):
+            timeout = node.timeout or configuration.timeout
+            ended = await self._step(room, _Task(node_name(index, node), "setup", node.run, timeout), on_step)
             steps.append(ended.step)
             broken = ended.broken or _missing_program(ended.step)
             if broken:
