@@ -15,7 +15,7 @@ from tests.cli.conftest import ask, leuko
 
 from leuko.clock import SystemClock
 
-pytestmark = [pytest.mark.needs("prometheus"), pytest.mark.slow]
+pytestmark = pytest.mark.needs("prometheus")
 HOUR = 3600
 
 
@@ -109,6 +109,17 @@ def test_queries_of_ones_own_and_what_is_wrong_with_them(url: str, tmp_path: Pat
         assert rule in wrong.err
     nothing = ask(tmp_path, *base, "--query", "errors=no_such_metric_total")
     assert "too little quiet history" in nothing.out
+
+
+@pytest.mark.parametrize(("ended", "minutes"), [(400, 60), (0, 3)])
+def test_a_server_that_was_down_or_has_just_begun_is_read_as_finely(
+    tmp_path: Path, ended: int, minutes: int
+) -> None:
+    fleet = Fleet(end() - ended, hosts=3, hours=minutes / 60)
+    with prometheus_with(fleet, tmp_path) as server:
+        said = ask(tmp_path, "calibrate", "--prometheus", server, "--hours", "1", "--pushes", "20", "--json")
+    assert said.code == 0, said
+    assert said.json["step"] == 15.0
 
 
 CONFIGURATION = """

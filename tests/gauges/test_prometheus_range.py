@@ -13,7 +13,7 @@ import numpy as np
 import pytest
 
 from leuko.domain.errors import LeukoError
-from leuko.gauges.prometheus_range import PrometheusHistory
+from leuko.gauges.prometheus_range import PrometheusHistory, usual
 
 TIMES = np.arange(1_000_000.0, 1_000_300.0, 15.0)
 
@@ -166,3 +166,11 @@ async def test_an_address_that_is_none_holds_no_password_in_its_error() -> None:
     with pytest.raises(LeukoError, match="http://") as caught:
         PrometheusHistory("ftp://ann:secret@host")
     assert "secret" not in str(caught.value)
+
+
+@pytest.mark.parametrize(
+    ("gap", "said"),
+    [(14.998, 15.0), (15.9, 15.0), (61.0, 60.0), (25.0, 25.0), (0.2, 1.0), (0.0, 1.0), (1800.2, 1800.0)],
+)
+def test_scrapes_are_as_far_apart_as_somebody_will_have_said(gap: float, said: float) -> None:
+    assert usual(gap) == said

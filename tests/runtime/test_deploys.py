@@ -11,6 +11,7 @@ import pytest
 
 from leuko.domain.errors import LeukoError
 from leuko.runtime.deploys import read_deploys
+from leuko.runtime.retrospect import ends_of
 from leuko.runtime.server_past import increases
 
 NOW = datetime(2026, 11, 23, 12, 0, tzinfo=UTC)
@@ -80,3 +81,12 @@ def test_counters_that_begin_anew_or_have_gaps() -> None:
     nan = np.nan
     grown = increases(np.array([10.0, 12, 3, 3, nan, 9, 10]))
     np.testing.assert_array_equal(grown, [2, 3, 0, nan, nan, 1])
+
+
+def test_a_long_past_is_looked_at_all_over() -> None:
+    assert len(ends_of(1e9, 6 * 3600)) == 3
+    two_days = ends_of(1e9, 48 * 3600)
+    assert np.array_equal(np.diff(two_days), np.full(23, -7200.0))
+    month = ends_of(1e9, 720 * 3600)
+    assert len(month) == 24
+    assert 1e9 - month[-1] > 700 * 3600

@@ -231,7 +231,7 @@ def _print_retrospect(found: Mapping[str, Any]) -> None:
     from leuko.cli.show import plain, print_table
     from leuko.web.words import span
 
-    click.echo("Looked at:")
+    click.echo(f"Looked at, every {found['step']:g} s:")
     for one in found["watched"]:
         of = f" over {one['of']}" if one["of"] else ""
         click.echo(plain(f"  {one['gauge']} ({one['kind']}): {one['query']}{of}"))

@@ -27,6 +27,9 @@ MOST_POINTS = 10_000
 """A Prometheus refuses more than 11,000 for one series."""
 USUAL = (1.0, 2.0, 5.0, 10.0, 15.0, 20.0, 30.0, 60.0, 120.0, 300.0)
 """Seconds between scrapes, as people set them."""
+_SCRAPES = "count_over_time(up[10m])"
+TYPICAL = f"bottomk(5, abs({_SCRAPES} - scalar(quantile(0.5, {_SCRAPES}))))"
+"""Five targets that are asked as often as most."""
 CODE = "G030"
 T = TypeVar("T")
 
@@ -107,16 +110,26 @@ class PrometheusHistory:
         return await self._texts(f"/api/v1/label/{quote(label)}/values?match[]={quote(selector, safe='')}")
 
     async def interval(self) -> float | None:
-        """Seconds between two scrapes, of the targets in their median; None where nothing is scraped now."""
-        form = [("query", "quantile(0.5, count_over_time(up[10m]))")]
-        raw = await self._data("/api/v1/query", form)
-        data = _decoded(raw, _Data)
-        for sample in _decoded(data.result, list[dict[str, object]]) if data.type == "vector" else []:
-            value = sample.get("value")
-            count = _number(str(value[1])) if isinstance(value, list) and len(value) == 2 else math.nan
-            if count >= 2:  # it may have begun, or ended, within these ten minutes
-                return max((one for one in USUAL if one <= 600.0 / count), default=USUAL[0])
-        return None
+        """Seconds between two scrapes, of usual targets; None where nothing was scraped lately.
+
+        It is told by the samples' own times. How many there are within some minutes would not do: a target
+        that is new, or a server that was down meanwhile, has few of them and is asked as often.
+        """
+        found = await self._vector(TYPICAL)
+        gaps: list[float] = []
+        for labels in found:
+            chosen = ",".join(
+                f"{name}={_quoted(text)}" for name, text in labels.items() if name != "__name__"
+            )
+            data = _decoded(await self._data("/api/v1/query", [("query", f"up{{{chosen}}}[10m]")]), _Data)
+            for series in _decoded(data.result, list[_Series]) if data.type == "matrix" else []:
+                gaps += np.diff([at for at, _ in series.values]).tolist()
+        return usual(float(np.median(gaps))) if gaps else None
+
+    async def _vector(self, query: str) -> list[dict[str, str]]:
+        """The labels of what an instant query gives."""
+        data = _decoded(await self._data("/api/v1/query", [("query", query)]), _Data)
+        return [one.metric for one in _decoded(data.result, list[_Series])] if data.type == "vector" else []
 
     async def _texts(self, path: str) -> frozenset[str]:
         return frozenset(_decoded(await self._data(path, None), list[str]))
@@ -170,6 +183,17 @@ def _decoded(raw: msgspec.Raw, kind: type[T]) -> T:
         return msgspec.json.decode(raw, type=kind)
     except (msgspec.DecodeError, UnicodeDecodeError, RecursionError) as error:
         raise LeukoError(f"its answer cannot be read: {error}"[:300], where="Prometheus", code=CODE) from None
+
+
+def usual(gap: float) -> float:
+    """Seconds as somebody will have set them, for a gap that was measured; an odd one stays as it is."""
+    nearest = min(USUAL, key=lambda one: abs(math.log(one / gap))) if gap > 0 else USUAL[0]
+    return nearest if abs(nearest - gap) <= 0.1 * nearest else float(max(1.0, round(gap)))
+
+
+def _quoted(text: str) -> str:
+    """As a string of PromQL, whose escapes are those of JSON."""
+    return msgspec.json.encode(text).decode()
 
 
 def _unusable(rule: str, query: str) -> LeukoError:

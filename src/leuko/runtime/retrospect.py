@@ -19,11 +19,13 @@ from leuko.runtime.server_past import HISTORY, ROLE, Stretch, Way, hosts_meant, 
 from leuko.statistics.judge import judge
 from leuko.statistics.path import path
 from leuko.statistics.placebo import Placebo, placebo
-from leuko.statistics.question import Question, Series
+from leuko.statistics.question import Question, Series, Values
 from leuko.statistics.sight import Sight, sight
 
 CHUNK = 7200.0
 """Seconds of history that are held in memory at once."""
+MOST_CHUNKS = 24
+"""Of them that are looked at."""
 MONTH = timedelta(days=30)
 FEWEST = 40
 """Steps with data before a deployment below which it is not judged."""
@@ -73,11 +75,19 @@ class Retrospect:
     sentences: tuple[str, ...] = ()
 
 
+def ends_of(now: float, since: float) -> Values:
+    """When the stretches end that are looked at: all of a short past, and some all over a long one."""
+    ends = np.arange(now, now - since, -CHUNK)
+    if len(ends) <= MOST_CHUNKS:
+        return ends
+    return ends[np.linspace(0, len(ends) - 1, MOST_CHUNKS).round().astype(np.intp)]
+
+
 async def look_back(
     way: Way, deploys: Sequence[Deploy], terms: Manner, now: float, since: float, progress: Progress = silent
 ) -> Retrospect:
     """Pretend pushes on quiet stretches first, for they set the gate; then each deployment."""
-    ends = np.arange(now, now - since, -CHUNK)[:24]
+    ends = ends_of(now, since)
     steps = len(ends) + len(deploys)
     alone = any(not one.canaries and not one.hosts for one in deploys)
     gates: dict[bool, list[Placebo]] = {False: [], True: []}
