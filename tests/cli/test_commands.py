@@ -19,16 +19,20 @@ from tests.web.builders import (
     START,
     TOKEN,
     Story,
+    add_build,
     bad_verdict,
     create_push,
     good_verdict,
     judge,
+    revision,
     to_live,
     to_rolled_back,
     to_watching,
 )
 
+from leuko.domain.build import BuildState
 from leuko.domain.intent import Intent, IntentState
+from leuko.store.store import Store
 
 MINUTE = timedelta(minutes=1)
 
@@ -123,6 +127,7 @@ def test_intents_carry_who_why_and_what_was_seen(room: Room) -> None:
         (("status", "--line", "/"), 2, "application/environment"),
         (("lock", "--expires", "soon", "--why", "x"), 2, "duration"),
         (("push", "abc", "--hotfix", "def"), 2, "REVISION"),
+        (("push", "--first", "--hotfix", "def"), 2, "--first does not fit"),
         (("push", "--override", " "), 2, "reason"),
         (("retry", "three"), 1, "push's number"),
         (("adopt",), 2, "--all"),
@@ -231,6 +236,22 @@ def test_a_bad_push_ends_with_code_5_the_gauge_the_locks_and_what_to_do(room: Ro
         "errors",
     ):
         assert words in out
+
+
+def test_what_was_verified_and_then_refused_ends_with_code_4(room: Room) -> None:
+    """Nothing was switched and nothing rolled back: that is no bad end."""
+    number = room.do(add_build(room.store, "d", BuildState.PASSED, START, ()))
+    room.answers = {"push": accepted(revision=revision("d"), build=number, state="verifying")}
+    program = following(room, "push")
+    room.do(refuse(room.store, revision("d"), "nothing is live yet"))
+    out, err = program.communicate(timeout=30)
+    assert program.returncode == 4, err
+    assert "dddddddddddd is not pushed: nothing is live yet" in out
+
+
+async def refuse(store: Store, subject: str, reason: str) -> None:
+    async with store.write(LINE) as tx:
+        tx.event("push.refused", subject, {"reason": reason}, START)
 
 
 def test_following_as_json_prints_one_object_at_the_end(room: Room) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import resource
 import shlex
 import subprocess
@@ -83,6 +84,18 @@ def test_the_reference_is_up_to_date() -> None:
     assert (ROOT / "docs/reference/cli.md").read_text() == markdown(), (
         "python -m leuko.cli.reference > docs/reference/cli.md"
     )
+
+
+def test_messages_name_commands_that_there_are() -> None:
+    """`leuko verify` was once the way out of a broken build, and there is no such command."""
+    named = {
+        (word, path.name)
+        for path in (ROOT / "src/leuko").rglob("*")
+        if path.suffix in (".py", ".html", ".sh", ".js")
+        for word in re.findall(r"`leuko ([a-z][a-z-]*)", path.read_text())
+    }
+    assert len(named) > 50
+    assert [(word, file) for word, file in named if word not in cli.commands] == []
 
 
 def test_help_starts_fast_and_imports_nothing_heavy() -> None:

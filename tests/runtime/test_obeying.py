@@ -6,14 +6,17 @@ import asyncio
 from datetime import timedelta
 
 import pytest
-from tests.runtime.yard import LINE, Yard
+from tests.runtime.yard import LINE, Yard, git
 
 from leuko.domain.build import BuildState
 from leuko.domain.intent import IntentKind, IntentState
 from leuko.domain.lock import LockKind
 from leuko.domain.push import Cause, Hold, Judged, Origin, State
+from leuko.domain.release import Release
 from leuko.domain.rollout import HostState
 from leuko.domain.verdict import Decision
+from leuko.runtime.watcher import Watcher
+from leuko.web.gathering import gather
 
 K = IntentKind
 
@@ -194,7 +197,36 @@ async def test_a_hotfix_is_live_plus_that_commit(yard) -> None:
     hotfix = await yard.ask(K.HOTFIX, commit=fix)
     assert hotfix.answer["state"] == "verifying"
     assert hotfix.answer["revision"] != fix
-    assert "not on the branch" in hotfix.answer["warning"]
+    assert hotfix.answer["warning"] == "", "it is on the branch"
+
+
+@pytest.mark.parametrize("how", ["merged", "picked"])
+async def test_a_hotfix_is_warned_of_until_the_branch_has_it(yard, how) -> None:
+    await yard.live(await yard.release("one"))
+    fix = await yard.aside("mend", "Mend the till")
+    answer = (await yard.ask(K.HOTFIX, commit=fix)).answer
+    assert answer["warning"] == (
+        f"{fix[:12]} is not on main yet: until it is, the next push of main takes it away again"
+    )
+    part = await yard.archives.build(
+        yard.origin, yard.ground.configuration.release, answer["revision"], component="app"
+    )
+    built = Release(answer["revision"], (part,), yard.clock.now())
+    async with yard.store.write(LINE) as tx:
+        await yard.store.releases.add(tx, built)
+    push = await yard.queue.propose(built, Origin.HOTFIX, "ann", "")
+    await yard.become(push, State.LIVE)
+
+    async def warned() -> dict[str, str]:
+        await Watcher(yard.ground, yard.mirror, yard.mirror.history).step()
+        await yard.obeying.hotfixes.look()
+        return dict((await gather(yard.store, LINE, yard.clock.now())).hotfixes)
+
+    assert await warned() == {answer["revision"]: "Mend the till"}
+    await yard.commit("in between")
+    assert await warned() == {answer["revision"]: "Mend the till"}
+    git(yard.origin, *(("merge", "-q", "--no-edit", fix) if how == "merged" else ("cherry-pick", fix)))
+    assert await warned() == {}
 
 
 async def test_a_retry_goes_from_the_start(yard) -> None:

@@ -108,6 +108,13 @@ class Yard:
         await self.mirror.fetch()
         return git(self.origin, "rev-parse", "HEAD")
 
+    async def aside(self, name: str, message: str) -> str:
+        """A commit on a branch of its own, on top of the branch's head."""
+        git(self.origin, "checkout", "-q", "-b", f"side-{name}")
+        revision = await self.commit_to(name, message)
+        git(self.origin, "checkout", "-q", "main")
+        return revision
+
     async def release(self, message: str = "Change something") -> Release:
         """Landed, green and built, as far as the store is concerned."""
         revision = await self.commit(message)

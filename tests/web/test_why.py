@@ -77,7 +77,7 @@ CASES = {
             changes=(landed(ChangeState.BROKEN, 7),),
             builds=build(BuildState.BROKEN, reason="the disk is full"),
         ),
-        "could not be verified, and the tests are not to blame. the disk is full. `leuko verify cccccccccccc`",
+        "could not be verified, and the tests are not to blame. the disk is full. `leuko push cccccccccccc`",
     ),
     "first push needed": (replace(CALM, changes=(landed(ChangeState.GREEN),)), "`leuko push --first`"),
     "push lock": (
@@ -165,6 +165,17 @@ CASES = {
             ),
         ),
         "1 of 2 hosts cannot be reached: www1, the first since 11:57:00 UTC (3 min ago).",
+    ),
+    "hotfix that is live": (
+        replace(CALM, live=LIVE, pushes=(LIVE,), hotfixes={LIVE.revision: "Mend the till"}),
+        (
+            'A hotfix is live that the branch has not got: aaaaaaaaaaaa "Mend the till" (push 1). '
+            "The next push of the branch takes it away again, so land it there, too."
+        ),
+    ),
+    "hotfix on its way": (
+        replace(CALM, active=active(State.STAGING), hotfixes={PUSH.revision: "Mend the till"}),
+        "A hotfix is on its way that the branch has not got: cccccccccccc",
     ),
     "calm": (
         replace(

@@ -33,7 +33,11 @@ follow_option = click.option(
     ],
 )
 @click.argument("revision", default="")
-@click.option("--hotfix", metavar="COMMIT", help="Push what is live plus this one commit.")
+@click.option(
+    "--hotfix",
+    metavar="COMMIT",
+    help="Push what is live plus this one commit, verified and watched.",
+)
 @click.option("--first", is_flag=True, help="Push although there is no release to go back to yet.")
 @click.option(
     "--override", metavar="WHY", help="Push in spite of locks and blocked commits; the reason is kept."
@@ -71,6 +75,8 @@ def push(
 
     if hotfix and revision:
         raise click.UsageError("--hotfix takes its own commit: leave REVISION out")
+    if hotfix and first:
+        raise click.UsageError("--hotfix is put on what is live, so --first does not fit")
     flags = {"first": first, "override_window": override_window, "approve": approve, "observe": observe}
     arguments: dict[str, Any] = {name: True for name, given in flags.items() if given}
     reasons = {"override_blocks": ("--override", override)}
@@ -83,9 +89,7 @@ def push(
         arguments[name] = given
     with acting(scene) as desk:
         if hotfix:
-            if arguments:
-                raise click.UsageError("--hotfix is verified and pushed as usual: it takes no other flag")
-            return _begin(scene, desk, "hotfix", {"commit": hotfix}, why, follow=follow)
+            return _begin(scene, desk, "hotfix", {"commit": hotfix, **arguments}, why, follow=follow)
         if revision:
             arguments["revision"] = revision
         return _begin(scene, desk, "push", arguments, why, follow=follow)

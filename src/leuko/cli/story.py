@@ -62,6 +62,11 @@ class Story:
         """The build ended, and no push can come of it."""
         return self.build is not None and self.build["state"] in ("failed", "cancelled")
 
+    @property
+    def build_broken(self) -> bool:
+        """The build could not be carried out, and nobody tries again."""
+        return self.build is not None and self.build["state"] == "broken"
+
     def take_page(self, page: Mapping[str, Any]) -> None:
         """The whole of the push as it is now."""
         self.page = dict(page)

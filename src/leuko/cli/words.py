@@ -6,7 +6,7 @@ from collections.abc import Mapping, Sequence
 from datetime import datetime
 from typing import Any
 
-from leuko.cli.failures import BAD_END, DONE
+from leuko.cli.failures import BAD_END, DONE, REFUSED
 from leuko.cli.failures import HELD as HELD_CODE
 from leuko.cli.story import HELD, HOLD_BACK, Story
 from leuko.web.words import count, cut, figure, names, short, span, stopped
@@ -79,7 +79,7 @@ def hosts_done(story: Story, phase: int) -> str:
 def exit_code(story: Story, *, back: bool = False) -> int:
     """Of following. `back`: going back is what was asked for."""
     if story.push is None:
-        return BAD_END
+        return REFUSED if story.refused and not story.build_broken else BAD_END
     if story.state == HELD:
         return HELD_CODE
     good = ("ROLLED_BACK", "CANCELLED") if back else ("LIVE",)

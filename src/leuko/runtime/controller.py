@@ -275,6 +275,7 @@ class Controller:
     async def _look_once(self) -> None:
         async with self._looking:
             await self.watcher.step()
+            await self.obeying.hotfixes.look()
 
     async def _tidy(self) -> None:
         """Raw readings become minutes after two days, and go after thirty."""

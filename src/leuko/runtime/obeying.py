@@ -11,7 +11,6 @@ from typing import Any
 import structlog
 
 from leuko.domain.build import BuildState
-from leuko.domain.change import Change
 from leuko.domain.errors import LeukoError, Refused
 from leuko.domain.intent import Intent, IntentKind, IntentState
 from leuko.domain.push import Intent as PushIntent
@@ -30,6 +29,7 @@ from leuko.runtime.answers import check_fresh, event_of, fault, refusal
 from leuko.runtime.builder import Builder
 from leuko.runtime.going_back import GoingBack
 from leuko.runtime.ground import Ground
+from leuko.runtime.hotfixes import Hotfixes
 from leuko.runtime.limiting import set_limit
 from leuko.runtime.locking import release_lock, take_lock
 from leuko.runtime.marking import mark
@@ -40,7 +40,6 @@ from leuko.runtime.saving import background, save
 from leuko.runtime.studies import Studies
 from leuko.store.errors import Lost, StoreError
 from leuko.store.records import to_json
-from leuko.vcs.hotfix import cherry_pick
 from leuko.vcs.mirror import Mirror
 
 log = structlog.get_logger(__name__)
@@ -85,6 +84,7 @@ class Obeying:
         self._slow: dict[int, asyncio.Task[None]] = {}
         self._one_by_one = asyncio.Lock()
         self._going_back = GoingBack(self.ground, self.planner)
+        self.hotfixes = Hotfixes(self.ground, self.mirror)
         self._studies = Studies(*self.ground.store.place)
 
     async def step(self) -> int:
@@ -332,25 +332,14 @@ class Obeying:
         return found
 
     async def _hotfix(self, intent: Intent) -> Answer:
-        live = await self.ground.store.pushes.live(self.ground.line)
-        if live is None:
-            raise Refused("nothing is live to put a hotfix on", where=str(self.ground.line), code="P004")
-        commit = await self._revision(str(intent.arguments.get("commit", "")))
-        revision = await cherry_pick(self.mirror, live.revision, commit)
-        change = await self.mirror.history.landing(revision)
-        await self._know(change)
+        commit, revision, warning = await self.hotfixes.pick(str(intent.arguments.get("commit", "")))
         release = await self.ground.store.releases.get(self.ground.line, revision)
-        more = {"commit": commit, "warning": "a hotfix: it is not on the branch yet"}
+        more = {"commit": commit, "warning": warning}
         if release is None:
             return {**await self._verify_first(revision), **more}
         overrides = overrides_of(intent)
         push = await self.queue.propose(release, Origin.HOTFIX, intent.by, intent.why, overrides=overrides)
         return {"revision": revision, "push": push.number, "state": push.state.value, **more}
-
-    async def _know(self, change: Change) -> None:
-        now = self.ground.clock.now()
-        async with self.ground.write() as tx:
-            tx.event("hotfix", change.revision, {"revision": change.revision, "subject": change.subject}, now)
 
     async def _plan(self, intent: Intent) -> Answer:
         revision = await self._revision(str(intent.arguments.get("revision", "")))

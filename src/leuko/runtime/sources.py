@@ -45,7 +45,8 @@ class Sources:
         named = sorted(hosts)[:NAMED]
         reason = _said(named[0], reasons[named[0]]) if named else ""
         others = hosts - {HOSTLESS, *named[:1]}
-        reason += f"; and {len(others)} more hosts" if others else ""
+        more = "1 more host" if len(others) == 1 else f"{len(others)} more hosts"
+        reason += f"; and {more}" if others else ""
         facts = {"source": source, "ok": not hosts, "reason": reason, "hosts": named, "failing": len(hosts)}
         async with self.ground.write() as tx:
             tx.event("source", source, facts, self.ground.clock.now())

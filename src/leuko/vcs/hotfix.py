@@ -69,6 +69,17 @@ async def cherry_pick(mirror: Mirror, live: str, commit: str) -> str:
     return picked
 
 
+async def landed(mirror: Mirror, revision: str, commit: str) -> bool:
+    """True where the branch has `commit`, or the `revision` picked from it, or the same change in another."""
+    head = f"refs/heads/{mirror.branch}"
+    if await mirror.history.is_ancestor(commit, head) or await mirror.history.is_ancestor(revision, head):
+        return True
+    answer = await mirror.git.run("cherry", head, revision, f"{revision}^")
+    if answer.code != 0:
+        raise failure("cherry", answer, mirror.path)
+    return answer.out.startswith(b"- ")
+
+
 async def _hold(mirror: Mirror, revision: str) -> None:
     async with mirror.exclusive():
         await mirror.git.ask("update-ref", f"refs/leuko/hotfix/{revision}", revision)

@@ -97,6 +97,8 @@ class Facts:
     """True and false rollbacks; None where nothing was served yet."""
     trends: tuple[Warned, ...] = ()
     """Warnings of slow failures that are open."""
+    hotfixes: Mapping[str, str] = field(default_factory=lambda: MappingProxyType({}), hash=False)
+    """Picked revision -> subject, of hotfixes that the branch has not got."""
     event: int = 0
 
     @property

@@ -50,6 +50,7 @@ async def gather(store: Store, line: Line, now: datetime, outputs: Outputs | Non
         hosts=tuple(await store.hosts.all(line)),
         tally=await _tally(store, line),
         trends=tuple(await store.trends.open(line)),
+        hotfixes=_hotfixes(await store.events.latest(line, kind="hotfix", limit=100)),
         event=event,
     )
 
@@ -141,6 +142,18 @@ def _troubles(events: Sequence[Event]) -> tuple[SourceTrouble, ...]:
             found.append(SourceTrouble(event.subject, why, event.at, tuple(str(host) for host in hosts)))
         seen.add(event.subject)
     return tuple(found)
+
+
+def _hotfixes(events: Sequence[Event]) -> dict[str, str]:
+    """Those whose newest event does not say that the branch has them."""
+    newest: dict[str, Event] = {}
+    for event in events:
+        newest.setdefault(event.subject, event)
+    return {
+        revision: str(event.data.get("subject") or "")
+        for revision, event in newest.items()
+        if event.data.get("landed") is not True
+    }
 
 
 def _reason(event: Event) -> str:

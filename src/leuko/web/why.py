@@ -10,6 +10,7 @@ from leuko.domain.push import Push, State
 from leuko.domain.rollout import HostProgress, HostState
 from leuko.store.changes import ChangeState, Landed
 from leuko.web.facts import BuildFacts, Facts, PushFacts
+from leuko.web.why_hotfix import hotfixed
 from leuko.web.words import count, cut, names, short, span, stopped, when
 
 TRENDS = 3
@@ -24,6 +25,7 @@ def why_now(facts: Facts) -> tuple[str, ...]:
         *(_moving(facts, facts.active) if facts.active else ()),
         *_pending(facts),
         *_locks(facts),
+        *hotfixed(facts),
         *_branch(facts),
         *_first(facts),
         *_hosts(facts),
@@ -287,7 +289,7 @@ def _change(facts: Facts, landed: Landed) -> list[str]:
             reason = stopped(build.build.reason) if build else ""
             return [
                 f"The newest change, {name}, could not be verified, and the tests are not to blame. {reason} "
-                f"`leuko verify {short(change.revision)}` tries again.".replace("  ", " ")
+                f"`leuko push {short(change.revision)}` tries again.".replace("  ", " ")
             ]
         case ChangeState.GREEN if carrier(facts, landed) is None:
             return [
