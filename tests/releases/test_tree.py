@@ -14,8 +14,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from leuko.domain.errors import LeukoError
+from leuko.domain.patterns import Patterns
 from leuko.releases.manifest import Entry, Manifest, content_time, path_of
-from leuko.releases.patterns import Patterns
 from leuko.releases.tree import build_tree
 
 REVISION = "a" * 40

@@ -64,14 +64,60 @@ OUTPUT_CAP = 65_536
 class Batch:
     """What a worker is handed at once: files of one suite, or some tests of one giant file.
 
-    `only` names the tests to run, where not all of `files`; `timeout` is in seconds, for the whole batch.
+    `only` names the tests to run, where not all of `files`; `without` those to leave out (a giant file is
+    handed out in parts, and one part is whatever the others do not name). `timeout` is in seconds, for the
+    whole batch.
     """
 
     number: int
     suite: str
     files: tuple[str, ...]
     only: tuple[Case, ...] = ()
+    without: tuple[Case, ...] = ()
     attempt: int = 1
     timeout: float = 300.0
     expected: float = 0.0
     """Seconds, from history."""
+
+
+@dataclass(frozen=True, slots=True)
+class CaseFound:
+    """The runner knows of this test and has not run it yet."""
+
+    case: Case
+
+
+@dataclass(frozen=True, slots=True)
+class CaseBegan:
+    """A test runs from now on."""
+
+    case: Case
+    worker: str
+
+
+@dataclass(frozen=True, slots=True)
+class CaseEnded:
+    """A test has its result."""
+
+    result: CaseResult
+
+
+CaseEvent = CaseFound | CaseBegan | CaseEnded
+
+
+@dataclass(frozen=True, slots=True)
+class NodeChanged:
+    """A set-up node waits, runs, or came to its end: skipped where one that it needs did not pass.
+
+    `output` is cut to `OUTPUT_CAP` characters; `broken` says why its failing is not the commit's fault.
+    """
+
+    name: str
+    state: CaseState
+    seconds: float = 0.0
+    reason: str = ""
+    output: str = ""
+    broken: str = ""
+
+
+VerifyEvent = CaseEvent | NodeChanged

@@ -12,8 +12,8 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from leuko.domain.errors import LeukoError
+from leuko.domain.patterns import Patterns
 from leuko.releases.manifest import FILE_MODE, FOLDER_MODE, PROGRAM_MODE, Entry, Manifest
-from leuko.releases.patterns import Patterns
 
 REVISION_FILE = b"REVISION"
 _BLOCK = 1 << 20

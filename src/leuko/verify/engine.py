@@ -7,33 +7,21 @@ from dataclasses import dataclass, field
 from typing import Protocol
 
 from leuko.config.verify import Suite
-from leuko.domain.case import Batch, Case, CaseResult
+from leuko.domain.case import Batch, CaseBegan, CaseEnded, CaseEvent, CaseFound
 from leuko.domain.errors import LeukoError
 
+__all__ = [
+    "Assignment",
+    "BatchEnd",
+    "CaseBegan",
+    "CaseEnded",
+    "CaseEvent",
+    "CaseFound",
+    "Engine",
+    "OnCase",
+    "WorkerLostError",
+]
 
-@dataclass(frozen=True, slots=True)
-class CaseFound:
-    """The runner knows of this test and has not run it yet."""
-
-    case: Case
-
-
-@dataclass(frozen=True, slots=True)
-class CaseBegan:
-    """A test runs from now on."""
-
-    case: Case
-    worker: str
-
-
-@dataclass(frozen=True, slots=True)
-class CaseEnded:
-    """A test has its result."""
-
-    result: CaseResult
-
-
-CaseEvent = CaseFound | CaseBegan | CaseEnded
 OnCase = Callable[[CaseEvent], None]
 
 
