@@ -8,7 +8,7 @@ import shlex
 import subprocess
 import time
 from collections.abc import AsyncIterator, Awaitable, Callable, Mapping, Sequence
-from contextlib import asynccontextmanager, suppress
+from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
 from datetime import timedelta
 from pathlib import Path
@@ -32,8 +32,10 @@ ENDED = tuple(state for state in State if state.ended)
 PAUSE = 0.05
 PATIENCE = 120.0
 """Seconds. Nothing here is about speed: a busy machine may take its time, only what hangs must end."""
-PATIENCE_IN_ALL = 200.0
+PATIENCE_IN_ALL = 180.0
 """Of all waits of one line together: less than a test's own timeout, which would not say what happened."""
+ENDING = 40.0
+"""Seconds for a controller to end. It takes milliseconds."""
 
 
 @dataclass
@@ -153,12 +155,18 @@ class Playing:
         return "\n".join(f"{e.at:%H:%M:%S.%f} {e.kind} {e.subject} {dict(e.data)}" for e in events[-60:])
 
     async def stop(self) -> None:
-        """Ends the acting."""
-        if self.acting is not None:
-            self.acting.cancel()
-            with suppress(asyncio.CancelledError):
-                await self.acting
-            self.acting = None
+        """Ends the acting. One that does not end is an error that says what it waits for."""
+        acting, self.acting = self.acting, None
+        if acting is None:
+            return
+        acting.cancel()
+        await asyncio.wait({acting}, timeout=ENDING)
+        if not acting.done():
+            waits = "\n".join(sorted(str(task) for task in asyncio.all_tasks()))
+            acting.cancel()
+            raise AssertionError(f"the controller did not end within {ENDING:g} s; tasks:\n{waits}")
+        if not acting.cancelled():
+            acting.result()
 
 
 @asynccontextmanager

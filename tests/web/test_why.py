@@ -20,7 +20,7 @@ from leuko.store.hosts import KnownHost
 from leuko.store.leases import Lease
 from leuko.web.facts import BuildFacts, Facts, PushFacts, SourceTrouble, Wait
 from leuko.web.why import why_now
-from leuko.web.why_push import why_push
+from leuko.web.why_push import why_host, why_push
 
 NOW = b.START
 AGO = NOW - timedelta(minutes=3)
@@ -225,3 +225,35 @@ def test_why_push(cause):
     assert '"Fix it" by amara' in said
     assert ("Leuko-Fix: L3" in said) is cause.convicts
     assert ("leuko retry" in said) is (cause in (Cause.ABORTED, Cause.HELD_TOO_LONG))
+
+
+@pytest.mark.parametrize("cause", [Cause.VERDICT, Cause.ABORTED])
+def test_there_is_nothing_to_do_about_a_push_after_which_another_became_live(cause):
+    push = replace(PUSH, state=State.ROLLED_BACK, stop=Stop(cause, "too slow", "amara"), ended_at=NOW)
+    before, after = (why_push(PushFacts(push), replace(CALM, live=replace(LIVE, number=n))) for n in (11, 13))
+    assert before[-1].startswith("Next: ")
+    assert not any(sentence.startswith("Next: ") for sentence in after)
+
+
+NAME = f"{b.revision('c')[:12]}-0123abcd"
+
+
+@pytest.mark.parametrize(
+    ("running", "said"),
+    [
+        (b.revision("c"), (f"www1 (www) runs {NAME}.",)),
+        (b.revision("c")[:7], (f"www1 (www) runs {NAME}.",)),
+        ("", (f"www1 (www) runs {NAME}.",)),
+        (
+            b.revision("a"),
+            (
+                f"www1 (www) runs {b.revision('a')}.",
+                f"It should run {NAME}.",
+                f"Its link points at {NAME}, but its processes run {b.revision('a')}.",
+            ),
+        ),
+    ],
+)
+def test_a_host_may_tell_its_revision_in_place_of_the_release(running, said):
+    host = KnownHost("www1", "www", desired=NAME, current=NAME, running=running, reachable=True)
+    assert why_host(CALM, host) == said

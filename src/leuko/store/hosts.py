@@ -11,6 +11,7 @@ from typing import Any
 from sqlalchemy import RowMapping, delete, select
 
 from leuko.domain.line import Line
+from leuko.domain.release import same_release
 from leuko.domain.rollout import HostProgress
 from leuko.store import schema
 from leuko.store.database import Database
@@ -38,6 +39,21 @@ class KnownHost:
     clock_skew: float | None = None
     free_bytes: int | None = None
     facts: Mapping[str, str] = field(default_factory=lambda: MappingProxyType({}), hash=False)
+
+    @property
+    def strays(self) -> bool:
+        """True where its processes run something else than its link points at."""
+        return bool(self.running and self.current) and not same_release(self.running, self.current)
+
+    @property
+    def runs(self) -> str:
+        """What its processes run, by the release's name where they tell only its revision; else its link."""
+        return (self.running if self.strays else self.current) or self.running
+
+    @property
+    def differs(self) -> bool:
+        """True where it does not run what it should."""
+        return bool(self.desired and self.runs) and not same_release(self.desired, self.runs)
 
 
 HOST = tuple(item.name for item in fields(KnownHost))

@@ -37,7 +37,7 @@ def why_push(of: PushFacts, facts: Facts) -> tuple[str, ...]:
     found += _reach(of)
     found += _carried(of)
     found += [_lock(lock, now) for lock in of.locks]
-    found += _next(of, now)
+    found += _next(of, facts)
     return tuple(found)
 
 
@@ -146,15 +146,17 @@ def _lock(lock: Lock, now: datetime) -> str:
     return f"It took the {lock.kind} lock {lock.id}, which has run out."
 
 
-def _next(of: PushFacts, now: datetime) -> list[str]:
+def _next(of: PushFacts, facts: Facts) -> list[str]:
     push, cause = of.push, of.push.stop.cause if of.push.stop else None
+    over = facts.live is not None and facts.live.number > push.number and push.state is not State.STUCK
     if cause is not None and cause.convicts:
-        held = [lock for lock in of.locks if lock.held(now)]
+        held = [lock for lock in of.locks if lock.held(facts.now)]
         if not held:
-            return ["Next: revert it or commit a fix; either goes live by itself."]
+            return [] if over else ["Next: revert it or commit a fix; either goes live by itself."]
         return [f"Next: revert it, or fix it. {way_through(held[::-1])}"]
     if cause in (Cause.STAGING_FAILED, Cause.TIMED_OUT, Cause.HELD_TOO_LONG, Cause.ABORTED):
-        return ["Next: `leuko retry` pushes the same release again, from the start."]
+        retry = f"Next: `leuko retry {push.number}` pushes the same release again, from the start."
+        return [] if over else [retry]
     if push.state is State.STUCK:
         way = "`.leuko/rollback` on a host restores it without any controller"
         return [f"Next: look at the hosts named above; {way}."]
@@ -177,7 +179,7 @@ def why_change(facts: Facts, landed: Landed) -> tuple[str, ...]:
 def why_host(facts: Facts, host: KnownHost) -> tuple[str, ...]:
     """What a host runs, and whether anything is wrong with it."""
     now = facts.now
-    runs = host.running or host.current
+    runs = host.runs
     found = [
         f"{host.name} ({host.role}) runs {runs}."
         if runs
@@ -188,9 +190,9 @@ def why_host(facts: Facts, host: KnownHost) -> tuple[str, ...]:
         found.append(f"It cannot be reached{since}.")
     if host.quarantined:
         found.append(f"It is left alone: {stopped(host.quarantined)}")
-    if host.desired and runs and host.desired != runs:
+    if host.differs:
         found.append(f"It should run {host.desired}.")
-    if host.running and host.current and host.running != host.current:
+    if host.strays:
         found.append(f"Its link points at {host.current}, but its processes run {host.running}.")
     row = next((r for r in facts.active.progress if r.host == host.name), None) if facts.active else None
     if row is not None and facts.active is not None:

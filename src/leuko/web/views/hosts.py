@@ -7,7 +7,6 @@ from datetime import datetime
 import msgspec
 
 from leuko.domain.line import Line
-from leuko.domain.release import same_release
 from leuko.store.hosts import KnownHost
 from leuko.store.store import Store
 
@@ -52,7 +51,7 @@ def host_view(host: KnownHost) -> HostView:
         host.role,
         host.address,
         host.pushed,
-        host.running or host.current,
+        host.runs,
         host.desired,
         host.current,
         host.running,
@@ -70,8 +69,7 @@ def fleet(hosts: tuple[KnownHost, ...]) -> FleetView:
     """Figures of all hosts together."""
     releases: dict[str, int] = {}
     for host in hosts:
-        runs = host.running or host.current
-        releases[runs] = releases.get(runs, 0) + 1
+        releases[host.runs] = releases.get(host.runs, 0) + 1
     return FleetView(
         len(hosts),
         sum(host.reachable is True for host in hosts),
@@ -96,10 +94,6 @@ def _standing(host: KnownHost) -> str:
         return "unreachable"
     if host.quarantined:
         return "quarantined"
-    runs = host.running or host.current
-    if host.pushed and (
-        (host.desired and runs and not same_release(host.desired, runs))
-        or (host.running and host.current and not same_release(host.running, host.current))
-    ):
+    if host.pushed and (host.differs or host.strays):
         return "differs"
     return "unknown" if host.reachable is None else "ok"
