@@ -9,9 +9,11 @@ unknown may or may not have been carried out. At every stop the invariants of th
 from __future__ import annotations
 
 from collections import deque
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime, timedelta
+from functools import cached_property
+from typing import Any
 
 import pytest
 
@@ -56,16 +58,29 @@ OBSERVING: Fleet = (*HELD_BACK,)
 BOTH: Fleet = (*THREE_PHASES, ("www3", "www", HOLD_BACK))
 
 
+class Same:
+    """One object for all that are equal, so that a million worlds are compared by identity."""
+
+    def __init__(self) -> None:
+        self.known: dict[object, object] = {}
+
+    def __call__(self, value: Any) -> Any:
+        return self.known.setdefault(value, value)
+
+
+same = Same()
+
+
 @dataclass(frozen=True)
 class World:
-    """A push, its rows, and what is really on the hosts."""
+    """A push, its rows, and what is really on the hosts. Push and rows are the `same` for equal ones."""
 
     push: Push
     rows: tuple[HostProgress, ...]
     really: tuple[bool, ...]  # True: the target is switched on there
     trusted: frozenset[int] = frozenset()  # phases that a pass verdict or a person let through
 
-    @property
+    @cached_property
     def key(self) -> tuple[object, ...]:
         push = self.push
         return (
@@ -100,14 +115,47 @@ def start(fleet: Fleet = BOTH, *, observe: bool = False, drill: bool = False) ->
         since=AT,
         created_at=AT,
     )
-    rows = tuple(HostProgress(name, role, phase) for name, role, phase in fleet)
-    return World(push, rows, (False,) * len(rows))
+    rows = tuple(same(HostProgress(name, role, phase)) for name, role, phase in fleet)
+    return World(same(push), rows, (False,) * len(rows))
+
+
+class Once:
+    """Asks a pure function once for each question. What is the `same` is told by identity: no hashing."""
+
+    def __init__(self, function: Callable[..., Any]) -> None:
+        self.function = function
+        self.answers: dict[tuple[int, ...], Any] = {}
+
+    def __call__(self, *question: Any) -> Any:
+        key = tuple(map(id, question))
+        if key not in self.answers:
+            self.answers[key] = self.function(*question)
+        return self.answers[key]
+
+
+def _following(push: Push, event: Event, at: datetime) -> Push | None:
+    try:
+        after = advance(push, event, at)
+    except Refused:
+        return None
+    # the times do not matter to the walk, except that a deadline exists
+    return same(replace(after, watch=min(after.watch, 1)))
+
+
+BECAUSE = {result: Outcome(result, "because") for result in Result}
+following = Once(_following)
+told = Once(lambda row, kind, result: same(answered(row, kind, BECAUSE[result], AT)))
+tried_again = Once(
+    lambda row, kind, state: same(ordered(replace(row, order=kind, attempts=2), state, kind, AT))
+)
+tried = Once(lambda row, kind, state: same(ordered(replace(row, order=kind, attempts=0), state, kind, AT)))
+sent = Once(lambda row: same(ordered(row, HostState.SWITCHING, "switch", AT)))
+counted = Once(lambda *rows: Progressed(Tally.of(rows), "because"))
 
 
 def on(world: World, event: Event, at: datetime = AT) -> World | None:
-    try:
-        after = advance(world.push, event, at)
-    except Refused:
+    after = following(world.push, event, at)
+    if after is None:
         return None
     trusted = world.trusted
     passed = isinstance(event, Promote) or (isinstance(event, Judged) and event.decision is Decision.PASS)
@@ -115,15 +163,13 @@ def on(world: World, event: Event, at: datetime = AT) -> World | None:
         passed = passed or isinstance(event, Expired) or (isinstance(event, Judged) and event.full)
     if passed and after.state in (State.SWITCHING, State.COMPLETING, State.LIVE):
         trusted |= {world.push.phase}
-    # the times do not matter to the walk, except that a deadline exists
-    return replace(world, push=replace(after, watch=min(after.watch, 1)), trusted=trusted)
+    return World(after, world.rows, world.really, trusted)
 
 
 def answers(world: World, index: int, kind: OrderKind, state: HostState) -> Iterator[World]:
     """Every answer of one host to one order, and what it does there; then the controller counts."""
-    for attempts in (0, 2):  # any try, and the last one: the count itself is left out of the walk
-        before = replace(world.rows[index], order=kind, attempts=attempts)
-        yield from outcomes(world, index, kind, ordered(before, state, kind, AT))
+    for order in (tried, tried_again):  # any try, and the last one: the count itself is left out of the walk
+        yield from outcomes(world, index, kind, order(world.rows[index], kind, state))
 
 
 def outcomes(world: World, index: int, kind: OrderKind, row: HostProgress) -> Iterator[World]:
@@ -135,12 +181,11 @@ def outcomes(world: World, index: int, kind: OrderKind, row: HostProgress) -> It
             really = list(world.really)
             if effect and kind is not OrderKind.STAGE:
                 really[index] = switched
-            rows = list(world.rows)
-            rows[index] = answered(row, kind, Outcome(result, "because"), AT)
-            after = replace(world, rows=tuple(rows), really=tuple(really))
-            counted = on(after, Progressed(Tally.of(after.rows), "because"))
-            assert counted is not None
-            yield counted
+            rows = _with(world.rows, index, told(row, kind, result))
+            after = World(world.push, rows, tuple(really), world.trusted)
+            known = on(after, counted(*rows))
+            assert known is not None
+            yield known
             yield after  # the controller died before it counted
 
 
@@ -152,10 +197,7 @@ def steps(world: World) -> Iterator[World]:
         if do.step in (Step.SWITCH, Step.COMPLETE) and belongs(row.phase, do.phase):
             if row.state in (HostState.STAGED, HostState.SWITCHING):
                 # written before the order is sent: the controller may die here
-                yield replace(
-                    world,
-                    rows=_with(world.rows, index, ordered(row, HostState.SWITCHING, "switch", AT)),
-                )
+                yield replace(world, rows=_with(world.rows, index, sent(row)))
                 yield from answers(world, index, OrderKind.SWITCH, HostState.SWITCHING)
             if row.state in (HostState.FAILED, HostState.RESTORING):
                 yield from answers(world, index, OrderKind.RESTORE, HostState.RESTORING)
@@ -166,9 +208,9 @@ def steps(world: World) -> Iterator[World]:
             HostState.RESTORING,
         ):
             yield from answers(world, index, OrderKind.RESTORE, HostState.RESTORING)
-    counted = on(world, Progressed(Tally.of(world.rows), "because"))
-    assert counted is not None
-    yield counted
+    known = on(world, counted(*world.rows))
+    assert known is not None
+    yield known
 
 
 def _with(rows: tuple[HostProgress, ...], index: int, row: HostProgress) -> tuple[HostProgress, ...]:
@@ -176,32 +218,41 @@ def _with(rows: tuple[HostProgress, ...], index: int, row: HostProgress) -> tupl
 
 
 def events(world: World) -> Iterator[World]:
-    push = world.push
+    for event in _events(world.push):
+        after = on(world, event)
+        if after is not None:
+            yield after
+    after = on(world, EXPIRED, LATE)
+    assert after is not None
+    yield after
+
+
+EXPIRED = Expired()
+ALWAYS: tuple[Event, ...] = (
+    Admitted(),
+    NotAdmitted("locked"),
+    Superseded(2),
+    Drifted("somebody was here"),
+    Abort("ann"),
+    Hold("ann"),
+    Resume("ann"),
+    Promote("ann"),
+    RollBack("ann"),
+    RollBack("ann", at_once=True),
+)
+
+
+def _events_of(push: Push) -> tuple[Event, ...]:
     verdicts = [
         Judged(push.phase, push.watch, decision, "so", full)
         for decision in Decision
         for full in (False, True)
     ]
     late = [Judged(push.phase - 1, push.watch, decision, "late") for decision in Decision]
-    others: list[Event] = [
-        Admitted(),
-        NotAdmitted("locked"),
-        Superseded(2),
-        Drifted("somebody was here"),
-        Abort("ann"),
-        Hold("ann"),
-        Resume("ann"),
-        Promote("ann"),
-        RollBack("ann"),
-        RollBack("ann", at_once=True),
-    ]
-    for event in (*verdicts, *late, *others):
-        after = on(world, event)
-        if after is not None:
-            yield after
-    after = on(world, Expired(), LATE)
-    assert after is not None
-    yield after
+    return (*verdicts, *late, *ALWAYS)
+
+
+_events = Once(_events_of)
 
 
 def check(world: World) -> None:
