@@ -93,6 +93,8 @@ class Unit:
     """In a batch of its own: something went wrong that may be its doing."""
     losses: int = 0
     """Workers that died while it ran."""
+    group: tuple[bool, ...] = ()
+    """The half of the half of a batch that went wrong: only those of one group share a batch again."""
 
     @property
     def key(self) -> tuple[int, float, str, str]:
@@ -100,11 +102,11 @@ class Unit:
         return self.rank, -self.expected, self.suite, self.file
 
     @property
-    def kind(self) -> tuple[int, bool] | None:
+    def kind(self) -> tuple[int, bool, tuple[bool, ...]] | None:
         """Units of one kind may share a batch; None: with nobody."""
         if self.alone or self.without or (self.only and self.attempt == 1):
             return None
-        return self.attempt, bool(self.only)
+        return self.attempt, bool(self.only), self.group
 
 
 def units(
