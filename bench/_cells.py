@@ -11,6 +11,7 @@ from concurrent.futures import ProcessPoolExecutor, as_completed
 from pathlib import Path
 from typing import Any
 
+os.environ.setdefault("OPENBLAS_NUM_THREADS", "1")  # as `leuko` does; this module is imported before numpy
 Cell = Callable[[], Mapping[str, Any]]
 
 

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import os
+
 import click
 
 from leuko import __version__
@@ -66,6 +68,9 @@ def cli() -> None:
 
 def main() -> None:
     """The program."""
+    # Before numpy is there, and for every process that this one starts: on matrices as small as the
+    # verdict's, threads of linear algebra wait for each other and cost five times the work.
+    os.environ.setdefault("OPENBLAS_NUM_THREADS", "1")
     cli.main()
 
 

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from leuko.domain.gauge import Gauge
-from leuko.statistics.question import Mask, Values
+from leuko.statistics.question import Chosen, Mask, Values
 from leuko.statistics.windows import Windows
 
 MOST = 60
@@ -48,18 +48,17 @@ def group(windows: Windows, gauge: Gauge, role: str, usual: Values) -> Group:
     held = question.held_back if question.held_back is not None else np.zeros_like(control)
     only_held = bool(control.any()) and not bool((control & ~held).any())
     since = np.where(canary, question.switched_at if pushed else windows.push_began, np.nan)
-    some = _thinned(canary, question.hosts), _thinned(control, question.hosts)
+    some = _thinned(canary, windows.by_name), _thinned(control, windows.by_name)
     return Group(role, canary, control, *some, only_held, pushed, since)
 
 
-def _thinned(mask: Mask, hosts: tuple[str, ...]) -> Mask:
+def _thinned(mask: Mask, by_name: Chosen) -> Mask:
     """At most MOST of them, evenly through their names."""
-    chosen = np.flatnonzero(mask)
-    if chosen.size <= MOST:
+    named = by_name[mask[by_name]]
+    if named.size <= MOST:
         return mask
-    named = sorted(chosen, key=lambda index: hosts[index])
     kept = np.zeros_like(mask)
-    kept[[named[i] for i in np.linspace(0, chosen.size - 1, MOST).astype(int)]] = True
+    kept[named[np.linspace(0, named.size - 1, MOST).astype(int)]] = True
     return kept
 
 
@@ -75,13 +74,16 @@ def mean(values: Values, axis: int) -> Values:
 
 def middle(values: Values) -> Values:
     """Median of each row; NaN where nothing is present."""
-    if not np.isnan(values).any():
+    if not values.size:
+        return np.full(values.shape[0], np.nan)
+    absent = np.isnan(values)
+    if not absent.any():
         return np.asarray(np.median(values, axis=1))
-    found = np.full(values.shape[0], np.nan)
-    some = ~np.isnan(values).all(axis=1)
-    if some.any():
-        found[some] = np.nanmedian(values[some], axis=1)
-    return found
+    number = values.shape[1] - absent.sum(axis=1)
+    ordered = np.sort(values, axis=1)  # what is absent comes last
+    rows = np.arange(len(values))
+    lower, upper = ordered[rows, np.maximum(number - 1, 0) // 2], ordered[rows, np.maximum(number, 1) // 2]
+    return np.asarray(np.where(number > 0, (lower + upper) / 2, np.nan))
 
 
 def centre(values: Values, bound: Values) -> Values:

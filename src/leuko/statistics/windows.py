@@ -9,7 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from leuko.domain.gauge import HOSTLESS, Gauge
-from leuko.statistics.question import Mask, Question, Series, Values
+from leuko.statistics.question import Chosen, Mask, Question, Series, Values
 
 HISTORY = (180, 400)
 """Fewest and most ticks of history that are looked at: many hosts tell in few ticks what few tell in many."""
@@ -64,6 +64,12 @@ class Windows:
     @cached_property
     def _roles(self) -> NDArray[np.str_]:
         return np.array(self.question.roles, dtype=np.str_)
+
+    @cached_property
+    def by_name(self) -> Chosen:
+        """The hosts' places in the order of their names."""
+        hosts = self.question.hosts
+        return np.array(sorted(range(len(hosts)), key=hosts.__getitem__), dtype=np.intp)
 
     def reports(self, gauge: Gauge) -> Mask:
         """Hosts of the roles that the gauge is about; what belongs to no host only where it says so."""
