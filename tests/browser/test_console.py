@@ -140,11 +140,17 @@ async def test_looks_right_wide_small_and_dark(line: Line, browser, tmp_path: Pa
                 await page.wait_for_function("document.querySelector('time[data-relative]')?.title !== ''")
                 wide = await page.evaluate("document.documentElement.scrollWidth > innerWidth")
                 assert not wide, f"{name} scrolls sideways at {viewport['width']} px"
+                cut = await page.evaluate(CUT_OFF) if size != "wide" else []
+                assert cut == [], f"{name} has tables that scroll sideways at {viewport['width']} px"
                 await page.screenshot(path=tmp_path / f"{name}-{size}-{scheme}.png", full_page=True)
                 assert await too_faint(page) == [], f"{name} {scheme}"
             await page.context.close()
     assert line.complaints == []
     print(f"screenshots: {tmp_path}")
+
+
+CUT_OFF = """() => [...document.querySelectorAll('.scroll')]
+    .filter(e => e.scrollWidth > e.clientWidth + 1).map(e => e.textContent.trim().slice(0, 80))"""
 
 
 async def too_faint(page) -> list[str]:

@@ -57,3 +57,16 @@ def test_aggregates_and_hosts_are_different_places() -> None:
 )
 def test_in_words(limit: Limit, said: str) -> None:
     assert about(limit) == said
+
+
+@pytest.mark.parametrize(
+    ("limit", "said"),
+    [
+        (Limit(above=0.05), ">0.05"),
+        (Limit(above=1000), ">1000"),
+        (Limit(above=4e8), ">400,000,000"),
+        (Limit(above=1234567.0, below=0.1 + 0.2), ">1,234,567 or <0.3"),
+    ],
+)
+def test_a_limit_is_said_as_it_was_written(limit, said):
+    assert str(limit) == said

@@ -32,7 +32,7 @@ ENDED = tuple(state for state in State if state.ended)
 PAUSE = 0.05
 PATIENCE = 120.0
 """Seconds. Nothing here is about speed: a busy machine may take its time, only what hangs must end."""
-PATIENCE_IN_ALL = 180.0
+PATIENCE_IN_ALL = 340.0
 """Of all waits of one line together: less than a test's own timeout, which would not say what happened."""
 ENDING = 40.0
 """Seconds for a controller to end. It takes milliseconds."""

@@ -12,7 +12,7 @@ from leuko.domain.intent import IntentKind
 from leuko.domain.push import Cause, State
 from leuko.store.changes import ChangeState
 
-pytestmark = pytest.mark.timeout(240)
+pytestmark = pytest.mark.timeout(420)
 
 ODD_NAMES = (
     "a space",

@@ -20,7 +20,7 @@ from leuko.domain.errors import LeukoError
 from leuko.domain.line import Line
 from leuko.store.store import Store
 
-pytestmark = pytest.mark.timeout(240)
+pytestmark = pytest.mark.timeout(420)
 
 LINE = Line("site", "production")
 

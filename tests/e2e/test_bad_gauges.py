@@ -9,7 +9,7 @@ import pytest
 
 from leuko.domain.push import State
 
-pytestmark = pytest.mark.timeout(240)
+pytestmark = pytest.mark.timeout(420)
 
 ANSWERS = {
     "garbage": b"HTTP/1.1 200 OK\r\nContent-Length: 9\r\n\r\n<html>...",

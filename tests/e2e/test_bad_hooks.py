@@ -15,7 +15,7 @@ from leuko.clock import SystemClock
 from leuko.domain.intent import IntentKind
 from leuko.domain.push import Cause, State
 
-pytestmark = pytest.mark.timeout(240)
+pytestmark = pytest.mark.timeout(420)
 
 
 def hooks(**moments: str) -> dict[str, object]:

@@ -16,7 +16,7 @@ from leuko.domain.intent import IntentKind
 from leuko.domain.push import Cause, State
 from leuko.domain.rollout import HostState
 
-pytestmark = pytest.mark.timeout(240)
+pytestmark = pytest.mark.timeout(420)
 
 ONE_MAY_BE_AWAY = {"budget": {"unreachable": 1}}
 LAST = "web3"

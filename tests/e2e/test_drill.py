@@ -10,7 +10,7 @@ from leuko.domain.drill import Drill, DrillState
 from leuko.domain.intent import IntentKind
 from leuko.domain.push import Cause, State
 
-pytestmark = pytest.mark.timeout(240)
+pytestmark = pytest.mark.timeout(420)
 __all__ = ["killed"]
 LINE = "ERROR what a bad release would say"
 

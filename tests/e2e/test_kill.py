@@ -20,7 +20,7 @@ from leuko.domain.rollout import HostState
 from leuko.store.store import Store
 from leuko.web.views.why import why
 
-pytestmark = pytest.mark.timeout(240)
+pytestmark = pytest.mark.timeout(420)
 
 LINE = Line("site", "production")
 GATES = (

@@ -53,7 +53,7 @@ async def _run(*, as_json: bool, keep: bool, folder: Path | None, hosts: int, st
             facts = await report(demo)
             tell(teller, facts, keep=keep)
             if keep:
-                await _keep(demo, teller)
+                await _keep(demo, teller, removed=folder is None)
     except LeukoError as error:
         teller.plain(f"\nThe demo failed: {error}")
         facts["error"] = str(error)
@@ -82,7 +82,7 @@ def _place(folder: Path | None) -> Path:
     return folder.resolve()
 
 
-async def _keep(demo: Demo, teller: Teller) -> None:
+async def _keep(demo: Demo, teller: Teller, *, removed: bool) -> None:
     """The repository is the visitor's now."""
     clone, state = shlex.quote(str(demo.repository.clone)), shlex.quote(str(demo.shop.state))
     teller.heading("It all keeps running. The repository is yours")
@@ -94,7 +94,8 @@ async def _keep(demo: Demo, teller: Teller) -> None:
     teller.plain(
         f"  (Watches are of {WATCHES[0]} and {WATCHES[1]} s here: a fault that begins later shows later.)"
     )
-    teller.plain("  Ctrl-C ends everything, and removes it.")
+    after = "and removes it" if removed else f"and leaves the files in {shlex.quote(str(demo.folder))}"
+    teller.plain(f"  Ctrl-C ends everything, {after}.")
     ended = asyncio.Event()
     loop = asyncio.get_running_loop()
     for each in (signal.SIGINT, signal.SIGTERM):

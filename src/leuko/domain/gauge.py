@@ -66,10 +66,15 @@ class Limit:
 
     def __str__(self) -> str:
         parts = [
-            f">{self.above:g}" if self.above is not None else "",
-            f"<{self.below:g}" if self.below is not None else "",
+            f">{_plain(self.above)}" if self.above is not None else "",
+            f"<{_plain(self.below)}" if self.below is not None else "",
         ]
         return " or ".join(part for part in parts if part)
+
+
+def _plain(value: float) -> str:
+    """As it was written: `0.05`, `1000`, `400,000,000`; not `4e+08`, which people read wrong."""
+    return f"{value:,.12g}" if 1e6 <= abs(value) < 1e12 else f"{value:.12g}"
 
 
 @dataclass(frozen=True, slots=True)
