@@ -133,17 +133,22 @@ class _Judgement:
 
     def _cut_short(self, unit: Unit, left: list[Case]) -> None:
         """The command ended in the middle of a test, or never came to some."""
+        how = f"the command ended with exit code {self.end.exit_code}"
         guilty = [case for case in left if case in self.seen.running]
         for case in guilty:
-            self._fail(case, f"the command ended with exit code {self.end.exit_code} while it ran", unit)
+            self._fail(case, f"{how} while it ran", unit)
         rest = [case for case in left if case not in self.seen.running]
-        if not rest:
-            return
-        if unit.alone and not guilty:
+        if rest:
+            self._no_turn(unit, rest, how, guilty=bool(guilty))
+
+    def _no_turn(self, unit: Unit, rest: list[Case], how: str, *, guilty: bool) -> None:
+        """Tests that were found and not run: they are run now, unless that was tried, or cannot help."""
+        hopeless = guilty and not self.selective  # the whole file again would only end at the same place
+        if hopeless or (unit.alone and not guilty):
             for case in rest:
-                self._fail(case, "was found, and the command ended without running it", unit)
-            return
-        self.again.append(self._rest(unit, rest))
+                self._fail(case, f"had no turn: {how}", unit)
+        else:
+            self.again.append(self._rest(unit, rest))
 
     def _said_nothing(self, silent: list[Unit]) -> None:
         code = self.end.exit_code
@@ -173,7 +178,8 @@ class _Judgement:
             ended, left = self.seen.of(unit)
             rest = [case for case in left if case not in self.seen.running]
             if rest:
-                self._rest_of_stopped(unit, rest)
+                guilty = any(self._unit_of(case) is unit for case in self.seen.running)
+                self._no_turn(unit, rest, f"its command {self.end.reason}", guilty=guilty)
             elif not ended and not left:
                 unclear.append(unit)
         if known:
@@ -182,17 +188,6 @@ class _Judgement:
             self._blame(unclear or list(self.batch), self.end.reason)
         else:
             self.again += unclear
-
-    def _rest_of_stopped(self, unit: Unit, rest: list[Case]) -> None:
-        guilty = any(self._unit_of(case) is unit for case in self.seen.running)
-        if guilty and not self.selective:  # the whole file again would only stop at the same place
-            for case in rest:
-                self._fail(case, f"had no turn: another test of its file {self.end.reason}", unit)
-        elif unit.alone and not guilty:
-            for case in rest:
-                self._fail(case, f"had no turn: its command {self.end.reason}", unit)
-        else:
-            self.again.append(self._rest(unit, rest))
 
     def lost(self) -> None:
         """Not the tests' fault: what had not ended goes elsewhere; a test that does this thrice is broken."""

@@ -15,11 +15,12 @@ def conclude(
     nodes: Iterable[NodeChanged],
     suites: Mapping[str, int],
     quarantined: Collection[str] = (),
+    trouble: str = "",
 ) -> tuple[BuildState, str]:
     """The state, and why it is not plainly passed.
 
     `results` are the final ones; `suites` counts the files found of each suite; `quarantined` are tests
-    (as `str(case)`) whose failing holds up nobody. A test that failed makes the build red, whatever else
+    (as `str(case)`) whose failing holds up nobody; `trouble` is why the run was given up, if so. A test that failed makes the build red, whatever else
     broke: a person can act on it. What broke is never red, and never green either.
     """
     counted = [one for one in results if str(one.case) not in quarantined]
@@ -29,7 +30,7 @@ def conclude(
         more = f" and {len(failed) - _SHOWN} more" if len(failed) > _SHOWN else ""
         return BuildState.FAILED, f"{len(failed)} of {len(results)} tests failed: {names}{more}"
     ended = list(nodes)
-    broken = next((node.broken for node in ended if node.broken), "")
+    broken = trouble or next((node.broken for node in ended if node.broken), "")
     if broken:
         return BuildState.BROKEN, broken
     stopped = [node for node in ended if node.state is CaseState.FAILED]

@@ -15,7 +15,6 @@ from dataclasses import replace
 
 from leuko.cancellation import end as end_task
 from leuko.domain.aftermath import End, Ending, Seen, aftermath, retries
-from leuko.domain.build import BuildState
 from leuko.domain.case import (
     Batch,
     Case,
@@ -280,9 +279,7 @@ class _Run:
     def _verified(self) -> Verified:
         results = self._ledger.results
         counts = {name: len(files) for name, files in self._plan.wanted.items()}
-        state, reason = conclude(results, self._nodes, counts, self._plan.quarantined)
-        if self._trouble and state is not BuildState.FAILED:
-            state, reason = BuildState.BROKEN, self._trouble
+        state, reason = conclude(results, self._nodes, counts, self._plan.quarantined, self._trouble)
         if self._empty:
             names = ", ".join(self._empty[:_SHOWN])
             self._warnings[f"{len(self._empty)} files have no tests in them: {names}"] = None
