@@ -20,8 +20,9 @@ def conclude(
     """The state, and why it is not plainly passed.
 
     `results` are the final ones; `suites` counts the files found of each suite; `quarantined` are tests
-    (as `str(case)`) whose failing holds up nobody; `trouble` is why the run was given up, if so. A test that failed makes the build red, whatever else
-    broke: a person can act on it. What broke is never red, and never green either.
+    (as `str(case)`) whose failing holds up nobody; `trouble` is why the run was given up, if so. A test that
+    failed makes the build red, whatever else broke: a person can act on it. What broke is never red, and
+    never green either.
     """
     counted = [one for one in results if str(one.case) not in quarantined]
     failed = [one for one in counted if one.state is CaseState.FAILED and not one.broken]
