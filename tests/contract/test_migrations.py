@@ -114,7 +114,7 @@ async def test_a_copy_is_made_before_an_embedded_store_is_migrated(tmp_path):
     async with store.write(LINE) as tx:
         tx.event("kept", "x", {}, NOW)
     assert list(path.parent.glob("*before*")) == [], "a new store has nothing to copy"
-    head = "0002"
+    head = "0003"
     database = databases.connect(path)
     await migrate(database, scripts=scripts(tmp_path / "scripts"))
     await database.close()

@@ -5,80 +5,40 @@ What the code runs on is what the migrations made; a test compares the two.
 
 from __future__ import annotations
 
-from typing import Any, Final
+from typing import Final
 
-from sqlalchemy import (
-    BigInteger,
-    Boolean,
-    Column,
-    ColumnElement,
-    Float,
-    Index,
-    Integer,
-    MetaData,
-    PrimaryKeyConstraint,
-    Table,
-    Text,
-    UniqueConstraint,
-    and_,
+from sqlalchemy import BigInteger, Boolean, Column, Float, Index, Integer, Table, Text, UniqueConstraint
+
+from leuko.store.columns import Words
+from leuko.store.schema_verify import (
+    build_fact,
+    build_node,
+    case,
+    case_result,
+    culprit_search,
+    outside_status,
+    quarantine,
 )
+from leuko.store.table import flag, json, key, maybe_time, metadata, number, of, table, text, time
 
-from leuko.domain.line import Line
-from leuko.store.columns import Json, Moment, Words
-
-metadata: Final = MetaData()
-
-
-def of(table: Table, line: Line) -> ColumnElement[bool]:
-    """The rows of one line."""
-    return and_(table.c.application == line.application, table.c.environment == line.environment)
-
-
-def key(line: Line) -> dict[str, str]:
-    """The two columns that every row begins with."""
-    return {"application": line.application, "environment": line.environment}
-
-
-def _table(name: str, key_columns: tuple[str, ...], *items: Column[Any] | UniqueConstraint | Index) -> Table:
-    return Table(
-        name,
-        metadata,
-        Column("application", Text, nullable=False),
-        Column("environment", Text, nullable=False),
-        *items,
-        PrimaryKeyConstraint("application", "environment", *key_columns, name=f"{name}_key"),
-    )
-
-
-def _text(name: str) -> Column[Any]:
-    return Column(name, Words, nullable=False, default="", server_default="")
-
-
-def _time(name: str) -> Column[Any]:
-    return Column(name, Moment, nullable=False)
-
-
-def _maybe_time(name: str) -> Column[Any]:
-    return Column(name, Moment, nullable=True)
-
-
-def _number(name: str) -> Column[Any]:
-    return Column(name, Integer, nullable=False, default=0, server_default="0")
-
-
-def _flag(name: str) -> Column[Any]:
-    return Column(name, Boolean, nullable=False)
-
-
-def _json(name: str) -> Column[Any]:
-    return Column(name, Json, nullable=False)
-
+__all__ = [
+    "build_fact",
+    "build_node",
+    "case",
+    "case_result",
+    "culprit_search",
+    "key",
+    "metadata",
+    "of",
+    "outside_status",
+    "quarantine",
+]
 
 installation = Table(
     "installation",
     metadata,
     Column("id", Text, primary_key=True),
-    _time("created_at"),
+    time("created_at"),
 )
 
 COUNTERS: Final = (
@@ -95,74 +55,77 @@ COUNTERS: Final = (
     "observations",
     "trends",
     "limit_changes",
+    "cases",
+    "quarantines",
+    "culprits",
 )
 
-line = _table(
+line = table(
     "line",
     (),
-    _time("created_at"),
-    _text("configuration"),
+    time("created_at"),
+    text("configuration"),
     *(Column(name, BigInteger, nullable=False, default=0, server_default="0") for name in COUNTERS),
 )
 
-event = _table(
+event = table(
     "event",
     ("number",),
     Column("number", BigInteger, nullable=False),
-    _text("kind"),
-    _text("subject"),
-    _json("data"),
-    _time("at"),
+    text("kind"),
+    text("subject"),
+    json("data"),
+    time("at"),
     Index("event_subject", "application", "environment", "subject", "number"),
     Index("event_kind", "application", "environment", "kind", "number"),
 )
 
-lease = _table(
+lease = table(
     "lease",
     (),
-    _text("holder"),
-    _text("host"),
-    _number("pid"),
+    text("holder"),
+    text("host"),
+    number("pid"),
     Column("epoch", BigInteger, nullable=False),
-    _time("expires_at"),
-    _time("since"),
+    time("expires_at"),
+    time("since"),
 )
 
-change = _table(
+change = table(
     "change",
     ("id",),
     Column("id", BigInteger, nullable=False),
-    _text("revision"),
-    _text("tree"),
+    text("revision"),
+    text("tree"),
     Column("parent", Words, nullable=True),
-    _time("landed_at"),
-    _time("seen_at"),
-    _json("commits"),
-    _flag("concerns"),
-    _text("state"),
+    time("landed_at"),
+    time("seen_at"),
+    json("commits"),
+    flag("concerns"),
+    text("state"),
     Column("build", BigInteger, nullable=True),
     UniqueConstraint("application", "environment", "revision", name="change_revision"),
 )
 
-build = _table(
+build = table(
     "build",
     ("id",),
     Column("id", BigInteger, nullable=False),
-    _text("revision"),
-    _text("tree"),
-    _text("state"),
-    _time("since"),
-    _time("created_at"),
-    _maybe_time("started_at"),
-    _maybe_time("ended_at"),
-    _text("reason"),
-    _number("attempt"),
-    _number("version"),
+    text("revision"),
+    text("tree"),
+    text("state"),
+    time("since"),
+    time("created_at"),
+    maybe_time("started_at"),
+    maybe_time("ended_at"),
+    text("reason"),
+    number("attempt"),
+    number("version"),
     Index("build_tree", "application", "environment", "tree"),
     Index("build_state", "application", "environment", "state"),
 )
 
-build_change = _table(
+build_change = table(
     "build_change",
     ("build", "revision"),
     Column("build", BigInteger, nullable=False),
@@ -170,173 +133,173 @@ build_change = _table(
     Index("build_change_revision", "application", "environment", "revision"),
 )
 
-build_step = _table(
+build_step = table(
     "build_step",
     ("build", "position"),
     Column("build", BigInteger, nullable=False),
     Column("position", Integer, nullable=False),
-    _text("name"),
-    _text("kind"),
+    text("name"),
+    text("kind"),
     Column("exit_code", Integer, nullable=True),
     Column("seconds", Float, nullable=False),
-    _text("output"),
-    _text("reason"),
+    text("output"),
+    text("reason"),
 )
 
-release = _table(
+release = table(
     "release",
     ("id",),
     Column("id", BigInteger, nullable=False),
-    _text("name"),
-    _text("revision"),
-    _text("digest"),
-    _json("components"),
-    _time("built_at"),
-    _text("configuration"),
-    _json("archives"),
-    _flag("good"),
-    _flag("convicted"),
-    _text("convicted_why"),
-    _maybe_time("convicted_at"),
+    text("name"),
+    text("revision"),
+    text("digest"),
+    json("components"),
+    time("built_at"),
+    text("configuration"),
+    json("archives"),
+    flag("good"),
+    flag("convicted"),
+    text("convicted_why"),
+    maybe_time("convicted_at"),
     UniqueConstraint("application", "environment", "revision", "digest", name="release_digest"),
     Index("release_name", "application", "environment", "name"),
 )
 
-push = _table(
+push = table(
     "push",
     ("number",),
     Column("number", BigInteger, nullable=False),
-    _text("state"),
-    _text("release"),
-    _text("revision"),
-    _text("origin"),
-    _text("stop_cause"),
-    _time("created_at"),
-    _maybe_time("ended_at"),
-    _number("version"),
-    _json("record"),
-    _json("plan"),
-    _text("configuration"),
-    _text("base_configuration"),
+    text("state"),
+    text("release"),
+    text("revision"),
+    text("origin"),
+    text("stop_cause"),
+    time("created_at"),
+    maybe_time("ended_at"),
+    number("version"),
+    json("record"),
+    json("plan"),
+    text("configuration"),
+    text("base_configuration"),
     Index("push_state", "application", "environment", "state"),
     Index("push_ended", "application", "environment", "ended_at"),
 )
 
-push_host = _table(
+push_host = table(
     "push_host",
     ("push", "host"),
     Column("push", BigInteger, nullable=False),
     Column("host", Words, nullable=False),
-    _text("role"),
-    _number("phase"),
-    _text("state"),
-    _json("record"),
+    text("role"),
+    number("phase"),
+    text("state"),
+    json("record"),
 )
 
-host = _table(
+host = table(
     "host",
     ("name",),
     Column("name", Words, nullable=False),
-    _text("role"),
-    _text("address"),
-    _flag("pushed"),
-    _text("desired"),
-    _text("current"),
-    _text("running"),
+    text("role"),
+    text("address"),
+    flag("pushed"),
+    text("desired"),
+    text("current"),
+    text("running"),
     Column("reachable", Boolean, nullable=True),
-    _maybe_time("since"),
-    _maybe_time("last_seen"),
-    _text("quarantined"),
+    maybe_time("since"),
+    maybe_time("last_seen"),
+    text("quarantined"),
     Column("clock_skew", Float, nullable=True),
     Column("free_bytes", BigInteger, nullable=True),
-    _json("facts"),
+    json("facts"),
 )
 
-finding = _table(
+finding = table(
     "finding",
     ("push", "phase", "number"),
     Column("push", BigInteger, nullable=False),
     Column("phase", Integer, nullable=False),
     Column("number", BigInteger, nullable=False),
-    _text("decision"),
-    _text("sentence"),
-    _json("record"),
-    _time("at"),
+    text("decision"),
+    text("sentence"),
+    json("record"),
+    time("at"),
 )
 
-lock = _table(
+lock = table(
     "lock",
     ("number",),
     Column("number", BigInteger, nullable=False),
-    _text("kind"),
-    _text("severity"),
-    _text("owner"),
-    _text("reason"),
-    _time("since"),
-    _maybe_time("expires_at"),
+    text("kind"),
+    text("severity"),
+    text("owner"),
+    text("reason"),
+    time("since"),
+    maybe_time("expires_at"),
     Column("push", BigInteger, nullable=True),
-    _json("blocks"),
-    _text("pins"),
-    _maybe_time("released_at"),
-    _text("released_by"),
-    _text("released_why"),
-    _number("version"),
+    json("blocks"),
+    text("pins"),
+    maybe_time("released_at"),
+    text("released_by"),
+    text("released_why"),
+    number("version"),
 )
 
-intent = _table(
+intent = table(
     "intent",
     ("id",),
     Column("id", BigInteger, nullable=False),
-    _text("kind"),
+    text("kind"),
     Column("push", BigInteger, nullable=True),
-    _text("seen_state"),
+    text("seen_state"),
     Column("seen_version", Integer, nullable=True),
-    _json("arguments"),
-    _text("by"),
-    _text("why"),
-    _time("at"),
-    _time("expires_at"),
-    _text("state"),
-    _json("answer"),
-    _maybe_time("answered_at"),
+    json("arguments"),
+    text("by"),
+    text("why"),
+    time("at"),
+    time("expires_at"),
+    text("state"),
+    json("answer"),
+    maybe_time("answered_at"),
     Index("intent_state", "application", "environment", "state"),
 )
 
-operation = _table(
+operation = table(
     "operation",
     ("id",),
     Column("id", BigInteger, nullable=False),
-    _text("operation"),
-    _time("started_at"),
-    _maybe_time("finished_at"),
-    _text("person"),
-    _text("revision"),
-    _text("outcome"),
-    _text("subject"),
+    text("operation"),
+    time("started_at"),
+    maybe_time("finished_at"),
+    text("person"),
+    text("revision"),
+    text("outcome"),
+    text("subject"),
 )
 
-configuration = _table(
+configuration = table(
     "configuration",
     ("digest",),
     Column("digest", Text, nullable=False),
-    _json("text"),
-    _time("at"),
+    json("text"),
+    time("at"),
 )
 
-override = _table(
+override = table(
     "override",
     ("gauge", "scope", "role", "host"),
     Column("gauge", Words, nullable=False),
     Column("scope", Words, nullable=False),
     Column("role", Words, nullable=False),
     Column("host", Words, nullable=False),
-    _json("value"),
-    _text("by"),
-    _text("why"),
-    _time("at"),
+    json("value"),
+    text("by"),
+    text("why"),
+    time("at"),
 )
 
-limit_change = _table(
+limit_change = table(
     "limit_change",
     ("id",),
     Column("id", BigInteger, nullable=False),
@@ -344,98 +307,98 @@ limit_change = _table(
     Column("scope", Words, nullable=False),
     Column("role", Words, nullable=False),
     Column("host", Words, nullable=False),
-    _json("was"),
-    _json("became"),
-    _text("by"),
-    _text("why"),
-    _time("at"),
+    json("was"),
+    json("became"),
+    text("by"),
+    text("why"),
+    time("at"),
     Index("limit_change_gauge", "application", "environment", "gauge", "id"),
 )
 
-study = _table(
+study = table(
     "study",
     ("push", "kind"),
     Column("push", BigInteger, nullable=False),
     Column("kind", Words, nullable=False),
-    _json("value"),
-    _time("at"),
+    json("value"),
+    time("at"),
 )
 
-mark = _table(
+mark = table(
     "mark",
     ("push",),
     Column("push", BigInteger, nullable=False),
-    _flag("correct"),
-    _text("by"),
-    _text("why"),
-    _time("at"),
+    flag("correct"),
+    text("by"),
+    text("why"),
+    time("at"),
 )
 
-drill = _table(
+drill = table(
     "drill",
     ("id",),
     Column("id", BigInteger, nullable=False),
     Column("push", BigInteger, nullable=True),
-    _text("state"),
-    _text("fault"),
+    text("state"),
+    text("fault"),
     Column("host", Words, nullable=False),
-    _time("started_at"),
-    _maybe_time("ended_at"),
-    _text("by"),
-    _text("why"),
-    _json("record"),
-    _number("version"),
+    time("started_at"),
+    maybe_time("ended_at"),
+    text("by"),
+    text("why"),
+    json("record"),
+    number("version"),
 )
 
-observation = _table(
+observation = table(
     "observation",
     ("id",),
     Column("id", BigInteger, nullable=False),
-    _json("command"),
-    _text("state"),
-    _time("started_at"),
-    _maybe_time("ended_at"),
+    json("command"),
+    text("state"),
+    time("started_at"),
+    maybe_time("ended_at"),
     Column("exit_code", Integer, nullable=True),
-    _text("by"),
-    _text("decision"),
-    _text("sentence"),
-    _json("record"),
-    _number("version"),
+    text("by"),
+    text("decision"),
+    text("sentence"),
+    json("record"),
+    number("version"),
 )
 
-trend = _table(
+trend = table(
     "trend",
     ("id",),
     Column("id", BigInteger, nullable=False),
     Column("gauge", Words, nullable=False),
     Column("subject", Words, nullable=False),
     Column("push", BigInteger, nullable=True),
-    _time("found_at"),
-    _maybe_time("ended_at"),
-    _text("sentence"),
-    _json("record"),
-    _number("version"),
+    time("found_at"),
+    maybe_time("ended_at"),
+    text("sentence"),
+    json("record"),
+    number("version"),
     Index("trend_gauge", "application", "environment", "gauge", "subject"),
 )
 
-trend_look = _table(
+trend_look = table(
     "trend_look",
     ("gauge",),
     Column("gauge", Words, nullable=False),
-    _json("record"),
-    _time("at"),
+    json("record"),
+    time("at"),
 )
 
-template = _table(
+template = table(
     "template",
     ("gauge", "id"),
     Column("gauge", Words, nullable=False),
     Column("id", Words, nullable=False),
-    _text("text"),
-    _text("example"),
-    _time("first_seen_at"),
-    _time("last_seen_at"),
+    text("text"),
+    text("example"),
+    time("first_seen_at"),
+    time("last_seen_at"),
     Column("seen", BigInteger, nullable=False, default=0, server_default="0"),
     Column("push", BigInteger, nullable=True),
-    _json("record"),
+    json("record"),
 )

@@ -17,6 +17,7 @@ from leuko.store import database as databases
 from leuko.store import schema
 from leuko.store.bell import Bell, listen
 from leuko.store.builds import Builds
+from leuko.store.cases import Cases
 from leuko.store.changes import Changes
 from leuko.store.configurations import Configurations
 from leuko.store.database import Database
@@ -62,6 +63,7 @@ class Store:
         self.lines = Lines(database)
         self.changes = Changes(database)
         self.builds = Builds(database)
+        self.cases = Cases(database)
         self.releases = Releases(database)
         self.pushes = Pushes(database)
         self.hosts = Hosts(database)
