@@ -16,10 +16,12 @@ from leuko.domain.line import Line
 from leuko.store import database as databases
 from leuko.store import schema
 from leuko.store.bell import Bell, listen
+from leuko.store.build_facts import BuildFacts
 from leuko.store.builds import Builds
 from leuko.store.cases import Cases
 from leuko.store.changes import Changes
 from leuko.store.configurations import Configurations
+from leuko.store.culprits import Culprits
 from leuko.store.database import Database
 from leuko.store.drills import Drills
 from leuko.store.events import Events
@@ -33,14 +35,17 @@ from leuko.store.locks import Locks
 from leuko.store.marks import Marks
 from leuko.store.migrations import ADVISORY_LOCK, migrate
 from leuko.store.neighbours import Neighbours
+from leuko.store.nodes import Nodes
 from leuko.store.observations import Observations
 from leuko.store.operations import Operations
 from leuko.store.overrides import Overrides
 from leuko.store.partitions import PartitionShelf
 from leuko.store.pushes import Pushes
+from leuko.store.quarantines import Quarantines
 from leuko.store.readings import Readings
 from leuko.store.releases import Releases
 from leuko.store.shelf import FileShelf, Shelf
+from leuko.store.statuses import Statuses
 from leuko.store.studies import Studies
 from leuko.store.tallies import Tallies
 from leuko.store.templates import Templates
@@ -63,7 +68,12 @@ class Store:
         self.lines = Lines(database)
         self.changes = Changes(database)
         self.builds = Builds(database)
+        self.build_facts = BuildFacts(database)
         self.cases = Cases(database)
+        self.nodes = Nodes(database)
+        self.quarantines = Quarantines(database)
+        self.culprits = Culprits(database)
+        self.statuses = Statuses(database)
         self.releases = Releases(database)
         self.pushes = Pushes(database)
         self.hosts = Hosts(database)
