@@ -66,6 +66,7 @@ def create_app(
         signature_types=[Site],
     )
     app.state["site"] = site
+    app.state["closing"] = site.feeds.closing
     return app
 
 

@@ -12,8 +12,9 @@ from litestar.response import Redirect
 
 from leuko.domain.errors import LeukoError
 from leuko.domain.intent import IntentKind
+from leuko.web.assets import asset_answer
 from leuko.web.callers import COOKIE, SESSION
-from leuko.web.failures import NotAllowed, NotThere
+from leuko.web.failures import NotAllowed
 from leuko.web.limit_forms import limit_wish
 from leuko.web.site import Asked, Site, answer, may_write
 from leuko.web.wishes import Wish, wish
@@ -71,13 +72,7 @@ async def post_wish(request: Asked, site: Site, application: str, environment: s
 @get("/static/{path:path}")
 async def get_static(request: Asked, site: Site, path: str) -> Response[Any]:
     """Files that pages load: named with their version, so kept for good."""
-    asset = site.pages.assets.get(path.lstrip("/"))
-    if asset is None:
-        raise NotThere(path[:200], "there is no such file")
-    headers = {"ETag": f'"{asset.etag}"', "Cache-Control": "public, max-age=31536000, immutable"}
-    if request.headers.get("if-none-match") == f'"{asset.etag}"':
-        return Response(b"", status_code=HTTPStatus.NOT_MODIFIED, headers=headers)
-    return Response(asset.body, media_type=asset.media_type, headers=headers)
+    return asset_answer(site.pages, path, request.headers.get("if-none-match", ""))
 
 
 def wanted_of(form: dict[str, str]) -> Wish:

@@ -18,7 +18,6 @@ from uvicorn.protocols.http.h11_impl import H11Protocol
 from leuko.cancellation import end
 from leuko.domain.errors import LeukoError, Refused
 from leuko.web.callers import PEER
-from leuko.web.site import Site
 
 GRACE = 1
 """Seconds that open requests get; streams have ended by then."""
@@ -48,10 +47,12 @@ class _Server(uvicorn.Server):
 class Serving:
     """A running server. Ended with `stop`."""
 
-    def __init__(self, server: _Server, task: asyncio.Task[None], site: Site, path: Path | None) -> None:
+    def __init__(
+        self, server: _Server, task: asyncio.Task[None], closing: asyncio.Event, path: Path | None
+    ) -> None:
         self._server = server
         self._task = task
-        self._site = site
+        self._closing = closing
         self._path = path
         self.host = ""
         self.port = 0
@@ -60,7 +61,10 @@ class Serving:
     async def start(
         cls, app: Litestar, *, host: str = "127.0.0.1", port: int = 8420, path: Path | None = None
     ) -> Serving:
-        """Listens on `host:port` (0 picks a free one) and, with `path`, on a unix socket there."""
+        """Listens on `host:port` (0 picks a free one) and, with `path`, on a unix socket there.
+
+        `app.state["closing"]` is the event at which its streams end.
+        """
         sockets = [_tcp(host, port)]
         try:
             if path is not None:
@@ -83,7 +87,7 @@ class Serving:
         )
         server = _Server(config)
         task = asyncio.create_task(server.serve(sockets=sockets), name="web")
-        serving = cls(server, task, app.state["site"], path)
+        serving = cls(server, task, app.state["closing"], path)
         serving.host, serving.port = sockets[0].getsockname()[:2]
         while not server.started:
             if task.done():
@@ -103,7 +107,7 @@ class Serving:
 
     async def stop(self) -> None:
         """Streams end, requests finish, at most about a second is waited for what does not."""
-        self._site.feeds.closing.set()
+        self._closing.set()
         self._server.should_exit = True
         with suppress(TimeoutError):
             async with asyncio.timeout(GRACE + 0.7):

@@ -1,0 +1,1 @@
+"""RunTests: a developer's own tests, in the developer's own browser."""
