@@ -17,6 +17,8 @@ from leuko.verify.account import Account, build_environment
 from leuko.verify.capture import Mask, unmasked
 from leuko.verify.command import OUTPUT_CAP, CommandEnd, Order, run_command, shell
 from leuko.verify.enclosure import MARK, Enclosure, Level, Limits
+from leuko.verify.knowledge import NOTHING, Knowledge, OnEvent, unheard
+from leuko.verify.plan import Verified
 from leuko.verify.workshop import Workshop, inside, make
 
 CheckOut = Callable[[str, Path], Awaitable[Sequence[str]]]
@@ -73,6 +75,10 @@ class BuildOutcome:
     reason: str = ""
     warnings: tuple[str, ...] = ()
     level: Level = Level.NONE
+    verified: Verified | None = None
+    """Of its suites, where it has any."""
+    tags: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
+    """Of files of tests."""
     room: _Room | None = field(default=None, repr=False)
 
     @property
@@ -150,13 +156,17 @@ class LocalVerifier:
         configuration: Verify,
         on_step: OnStep = lambda _step: None,
         facts: Mapping[str, str] | None = None,
+        knowledge: Knowledge = NOTHING,
+        on_event: OnEvent = unheard,  # noqa: ARG002 - suites tell their tests by it
     ) -> BuildOutcome:
         """Runs the build. Cancelled, it kills what runs, removes its folder and raises CancelledError.
 
         A failing set-up is the commit's fault unless its command does not exist; without any test command a
         build only passes where `tests: {}` is written out and there is a set-up that ran.
         """
-        missing = _no_tests(configuration)
+        if knowledge.tested:
+            configuration = configuration.model_copy(update={"tests": {}, "suites": {}})
+        missing = "" if knowledge.tested else _no_tests(configuration)
         if missing:
             return BuildOutcome(BuildState.FAILED, (), missing)
         try:
@@ -169,6 +179,8 @@ class LocalVerifier:
             await asyncio.shield(room.end())
             raise
         outcome.warnings, outcome.level, outcome.room = warnings, room.enclosure.level, room
+        if knowledge.tested and outcome.state is BuildState.PASSED:
+            outcome.reason = knowledge.tested
         return outcome
 
     async def release_tree(
