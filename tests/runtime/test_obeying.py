@@ -240,6 +240,17 @@ async def test_a_retry_goes_from_the_start(yard) -> None:
     assert answer["push"] != push.number
 
 
+async def test_what_a_retry_made_live_is_not_retried_again_unless_it_is_named(yard) -> None:
+    push = await running(yard)
+    await yard.become(push, State.ROLLED_BACK)
+    again = await yard.ask(K.RETRY)
+    await yard.become(await yard.store.pushes.get(LINE, again.answer["push"]), State.LIVE)
+    second = await yard.ask(K.RETRY)
+    refused(second, "P008")
+    assert f"live with push {again.answer['push']}" in second.answer["rule"]
+    assert (await yard.ask(K.RETRY, push=push.number)).state is IntentState.ACCEPTED
+
+
 async def test_a_retry_of_what_the_verdict_rolled_back_watches_its_canaries_twice_as_long(yard) -> None:
     push = await running(yard)
     before = await yard.store.pushes.plan(LINE, push.number)

@@ -69,7 +69,7 @@ async def test_a_hard_lock_refuses_and_says_who_why_since_and_the_way_through(or
         "L7 (hard)",
         "leuko",
         "5 % errors on www",
-        NOW.isoformat(timespec="seconds"),
+        f"{NOW:%Y-%m-%d %H:%M:%S} UTC",
         "Leuko-Fix: L7",
         "Leuko-Override: <reason>",
     ):
@@ -124,6 +124,21 @@ async def test_a_warning_lets_in(origin, bare, lock_file):
     answer = push(origin)
     assert answer.returncode == 0
     assert b"look first" in answer.stderr
+
+
+async def test_a_push_that_is_refused_is_not_told_that_it_goes_in(origin, bare, lock_file):
+    """Two locks, one of which only warns; and nothing was rolled back that a revert would mend."""
+    warns = Lock("L8", LockKind.COMMIT, Severity.WARN, "leuko", "look first", NOW)
+    write_lock_file(lock_file, [LOCK, warns], now())
+    origin.change("b")
+    answer = push(origin)
+    assert refused(answer)
+    assert b"goes in" not in answer.stderr
+    assert b"git revert" not in answer.stderr
+    origin.change("c", message="mend it\n\nLeuko-Fix: L7")
+    answer = push(origin)
+    assert answer.returncode == 0
+    assert b"L8 (warn)" in answer.stderr
 
 
 async def test_only_commit_locks_that_are_held_count(origin, bare, lock_file):

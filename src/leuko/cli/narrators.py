@@ -111,7 +111,8 @@ class Lines(Silent):
             return
         self._watch, self._ticks = mark, watch["ticks"]
         phase = words.phase_name(watch["phase"], story.push["phases"])
-        self._once(f"  {phase}: {words.ticks(watch)}{_why(watch['sentence'])}")
+        extent, said = words.ticks(watch), str(watch["sentence"])
+        self._once(f"  {phase}: {extent}{_why(said.removeprefix(f'{extent} seen, '))}")
 
     def _once(self, text: str, mark: str = "") -> None:
         key = mark or text

@@ -368,6 +368,7 @@ class Obeying:
             ended = [one for one in await pushes.recent(line, limit=50) if one.state.ended]
             ended = [one for one in ended if one.origin is not Origin.DRILL]
             push = next((one for one in ended if one.state is not State.LIVE), None)
+            await self._refuse_retried(push)
         release = await self.ground.store.releases.get(line, push.release) if push else None
         if push is None or release is None:
             raise Refused("there is no push to try again", where=str(line), code="P008")
@@ -378,6 +379,17 @@ class Obeying:
             release, Origin.RETRY, intent.by, intent.why, first=push.base is None, overrides=overrides
         )
         return {"push": new.number, "state": new.state.value, "of": push.number}
+
+    async def _refuse_retried(self, push: Push | None) -> None:
+        """Nobody named it: a second `retry` must not push again what the first one made live."""
+        live = await self.ground.store.pushes.live(self.ground.line)
+        if push is not None and live is not None and live.release == push.release:
+            raise Refused(
+                f"what {push.name} carried is live with {live.name}",
+                where=str(self.ground.line),
+                way_out=f"`leuko retry {push.number}` pushes it all the same",
+                code="P008",
+            )
 
     async def _revision(self, name: str) -> str:
         """A full revision; the newest green one, or else the branch's head, where no name is given."""

@@ -241,7 +241,8 @@ def _lock(facts: Facts, locks: list[Lock]) -> str:
     what = names(list(dict.fromkeys("pushes" if each.kind is LockKind.PUSH else "commits" for each in locks)))
     which = names([f"{each.kind} lock {each.id}" for each in locks])
     does = "are stopped by" if firm else "go on, with a warning from"
-    pins = f" The line stays on {lock.pins} meanwhile." if lock.pins else ""
+    there = lock.pins and facts.live is not None and facts.live.release == lock.pins
+    pins = f" The line stays on {lock.pins} meanwhile." if there else ""
     ends = f" It ends by itself at {when(lock.expires_at, facts.now)}." if lock.expires_at else ""
     fix = f" {way_through(locks)}" if firm else ""
     return (

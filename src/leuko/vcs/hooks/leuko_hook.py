@@ -135,7 +135,7 @@ def show(lock: dict[str, object]) -> None:
         "",
         "  lock:   {} ({})".format(lock.get("id"), lock.get("severity")),
         "  by:     {}".format(lock.get("owner")),
-        "  since:  {}".format(lock.get("since")),
+        "  since:  {}".format(str(lock.get("since")).replace("T", " ").replace("+00:00", " UTC")),
         "  why:    {}".format(lock.get("reason")),
     )
 
@@ -183,29 +183,35 @@ def judge(state: dict[str, object], old: str, new: str, branch: str, folder: Pat
     assert isinstance(listed, list)
     locks = [lock for lock in listed if held(lock)]
     hard = [lock for lock in locks if lock.get("severity") == "hard"]
+    texts = messages(old, new) if hard and not ZEROS.match(new) else []
+    closed = [lock for lock in hard if not mended(lock, texts)]
+    if closed and not overridden(state, closed, texts, (old, new, branch), folder):
+        refuse(branch, closed)
+        return False
     for lock in locks:
         if lock not in hard:
             say(f"leuko: {branch} has a commit lock that warns; the push goes in")
             show(lock)
-    if not hard:
-        return True
-    texts = [] if ZEROS.match(new) else messages(old, new)
-    closed = [lock for lock in hard if not mended(lock, texts)]
-    if not closed or overridden(state, closed, texts, (old, new, branch), folder):
-        return True
+    return True
+
+
+def refuse(branch: str, closed: list[dict[str, object]]) -> None:
     say("", f"leuko: {branch} is locked: nothing was pushed")
     for lock in closed:
         show(lock)
+    reverts = (
+        ["  So does `git revert` of what was rolled back."] if any(x.get("blocks") for x in closed) else []
+    )
     say(
         "",
         "  A fix gets in when one of its commits says which lock it is for, in a line at its message's end:",
         *(f"      Leuko-Fix: {lock.get('id')}" for lock in closed),
-        "  So does `git revert` of what was rolled back. Who is allowed to may write instead:",
+        *reverts,
+        "  Who is allowed to may write instead:",
         "      Leuko-Override: <reason>",
         "  Other branches are open.",
         "",
     )
-    return False
 
 
 def pre_receive(updates: list[list[str]]) -> int:
