@@ -129,7 +129,8 @@ async def test_a_warning_lets_in(origin, bare, lock_file):
 async def test_a_push_that_is_refused_is_not_told_that_it_goes_in(origin, bare, lock_file):
     """Two locks, one of which only warns; and nothing was rolled back that a revert would mend."""
     warns = Lock("L8", LockKind.COMMIT, Severity.WARN, "leuko", "look first", NOW)
-    write_lock_file(lock_file, [LOCK, warns], now())
+    hard = Lock("L7", LockKind.COMMIT, Severity.HARD, "ann", "the database is being moved", NOW)
+    write_lock_file(lock_file, [hard, warns], now())
     origin.change("b")
     answer = push(origin)
     assert refused(answer)
