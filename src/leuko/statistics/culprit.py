@@ -170,7 +170,8 @@ def rates(history: History) -> Floats:
     # as much history as a test may have: more would only say that today is like every other day
     scale = min(1.0, 100.0 / (failed + passed))
     known = np.exp(scale * (failed * np.log(RATES) + passed * np.log1p(-RATES)))
-    return (1 - OPEN) * known / known.sum() + OPEN / RATES.size
+    mixed: Floats = (1 - OPEN) * known / known.sum() + OPEN / RATES.size
+    return mixed
 
 
 def _groups(question: Question) -> list[range]:

@@ -2,12 +2,9 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
-
-from leuko.vcs.git import Answer, GitError, failure, printable, text
+from leuko.vcs.git import GitError, failure
 from leuko.vcs.mirror import Mirror
-
-_COMMITTER = b"Leuko <leuko@localhost>"
+from leuko.vcs.objects import COMMITTER, Raw, empty_tree, merge, read, write
 
 
 class ConflictError(GitError):
@@ -25,17 +22,6 @@ class ConflictError(GitError):
         )
 
 
-@dataclass(frozen=True, slots=True)
-class _Raw:
-    """A commit object, taken apart as bytes: what we do not touch stays as it was."""
-
-    parents: tuple[str, ...]
-    author: bytes
-    committer: bytes
-    encoding: bytes
-    message: bytes
-
-
 async def cherry_pick(mirror: Mirror, live: str, commit: str) -> str:
     """The revision of `live` plus `commit`, in the mirror and kept there.
 
@@ -50,12 +36,12 @@ async def cherry_pick(mirror: Mirror, live: str, commit: str) -> str:
             code="V051",
         )
     if await mirror.history.is_ancestor(live, commit):
-        raw = _parse(await mirror.git.ask("cat-file", "commit", commit))
+        raw = await read(mirror, commit)
         if raw.parents == (live,):
             await _hold(mirror, commit)
             return commit
     async with mirror.exclusive():
-        raw = _parse(await mirror.git.ask("cat-file", "commit", commit))
+        raw = await read(mirror, commit)
         tree = await _merged_tree(mirror, live, commit, raw)
         if tree == await mirror.history.tree_of(live):
             raise GitError(
@@ -64,7 +50,7 @@ async def cherry_pick(mirror: Mirror, live: str, commit: str) -> str:
                 way_out="it may be live under another revision already",
                 code="V052",
             )
-        picked = await _write(mirror, _object(tree, live, raw, commit))
+        picked = await write(mirror, _object(tree, live, raw, commit))
     await _hold(mirror, picked)
     return picked
 
@@ -85,66 +71,21 @@ async def _hold(mirror: Mirror, revision: str) -> None:
         await mirror.git.ask("update-ref", f"refs/leuko/hotfix/{revision}", revision)
 
 
-async def _merged_tree(mirror: Mirror, live: str, commit: str, raw: _Raw) -> str:
-    """Merges with the commit's parent as the base, which commits made up for it make git take."""
-    base_tree = (
-        await mirror.history.tree_of(raw.parents[0])
-        if raw.parents
-        else text(await mirror.git.ask("mktree")).strip()
-    )
-    nobody = b"nobody <nobody@localhost> 0 +0000"
-
-    async def made_up(tree: str, *parents: str) -> str:
-        lines = [b"tree " + tree.encode(), *(b"parent " + parent.encode() for parent in parents)]
-        lines += [b"author " + nobody, b"committer " + nobody, b"", b""]
-        return await _write(mirror, b"\n".join(lines))
-
-    base = await made_up(base_tree)
-    ours = await made_up(await mirror.history.tree_of(live), base)
-    theirs = await made_up(await mirror.history.tree_of(commit), base)
-    answer = await mirror.git.run(
-        "merge-tree", "--write-tree", "-z", "--name-only", "--no-messages", ours, theirs
-    )
-    if answer.code == 1:
-        raise ConflictError(live, commit, _conflicts(answer))
-    if answer.code != 0:
-        if "usage:" in answer.error:
-            raise GitError(
-                "this git is too old for a hotfix",
-                where="hotfix",
-                way_out="install git 2.38 or newer",
-                code="V053",
-            )
-        raise failure("merge-tree", answer, mirror.path)
-    return text(answer.out.split(b"\0")[0]).strip()
+async def _merged_tree(mirror: Mirror, live: str, commit: str, raw: Raw) -> str:
+    """Merges with the commit's parent as the base."""
+    base = await mirror.history.tree_of(raw.parents[0]) if raw.parents else await empty_tree(mirror)
+    ours, theirs = await mirror.history.tree_of(live), await mirror.history.tree_of(commit)
+    merged = await merge(mirror, base, ours, theirs, "hotfix")
+    if merged.conflicts:
+        raise ConflictError(live, commit, merged.conflicts)
+    return merged.tree
 
 
-def _conflicts(answer: Answer) -> tuple[str, ...]:
-    return tuple(printable(text(name)) for name in answer.out.split(b"\0")[1:] if name)
-
-
-def _parse(data: bytes) -> _Raw:
-    head, _, message = data.partition(b"\n\n")
-    parents: list[str] = []
-    found: dict[bytes, bytes] = {}
-    for line in head.split(b"\n"):
-        key, _, value = line.partition(b" ")
-        if key == b"parent":
-            parents.append(value.decode())
-        elif key:  # a line that begins with a blank goes on with a signature, which would not hold any more
-            found.setdefault(key, value)
-    return _Raw(tuple(parents), found[b"author"], found[b"committer"], found.get(b"encoding", b""), message)
-
-
-def _object(tree: str, parent: str, raw: _Raw, commit: str) -> bytes:
+def _object(tree: str, parent: str, raw: Raw, commit: str) -> bytes:
     when = b" ".join(raw.committer.rsplit(b" ", 2)[1:])
     lines = [b"tree " + tree.encode(), b"parent " + parent.encode(), b"author " + raw.author]
-    lines.append(b"committer " + _COMMITTER + b" " + when)
+    lines.append(b"committer " + COMMITTER + b" " + when)
     if raw.encoding:
         lines.append(b"encoding " + raw.encoding)
     note = f"(cherry picked from commit {commit})\n".encode()
     return b"\n".join(lines) + b"\n\n" + raw.message.rstrip(b"\n") + b"\n\n" + note
-
-
-async def _write(mirror: Mirror, data: bytes) -> str:
-    return text(await mirror.git.ask("hash-object", "-t", "commit", "-w", "--stdin", given=data)).strip()

@@ -168,6 +168,18 @@ class Mirror:
             keep_open=(descriptor,),
         )  # fmt: skip
 
+    async def send(self, revision: str, timeout: float = 120.0) -> Answer:
+        """Pushes a revision to the branch of the origin, never with force; what git said."""
+        if not is_revision(revision):
+            raise GitError(f"not a full revision: {revision[:80]!r}", where=str(self.path), code="V011")
+        async with self.exclusive():
+            return await self.git.run(
+                "push", "--porcelain", "--no-follow-tags", "--no-verify", "leuko",
+                f"{revision}:refs/heads/{self.branch}",
+                config_file=self._settings,
+                timeout=timeout,
+            )  # fmt: skip
+
     async def _tip(self) -> str | None:
         answer = await self.git.run(
             "rev-parse", "--verify", "--quiet", f"refs/heads/{self.branch}^{{commit}}"
