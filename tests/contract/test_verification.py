@@ -115,11 +115,11 @@ async def test_the_newest_word_of_a_context_counts(store):
 def test_outputs_keep_within_their_cap_and_leave_room_for_what_failed(tmp_path):
     outputs = CaseOutputs(tmp_path / "builds" / "1.1", cap=40, passed_cap=20)
     outputs.begin()
-    first = outputs.append("naïve \udcff\n", failed=False)
-    assert outputs.append("x" * 20, failed=False) is None
-    second = outputs.append("y" * 20, failed=True)
-    assert outputs.append("z" * 20, failed=True) is None
-    assert outputs.append("", failed=True) is None
+    texts = {"first": ("naïve \udcff\n", False), "large": ("x" * 20, False), "failed": ("y" * 20, True)}
+    places = outputs.append_all(texts)
+    assert set(places) == {"first", "failed"}
+    assert outputs.append_all({"more": ("z" * 20, True), "none": ("", True)}) == {}
+    first, second = places["first"], places["failed"]
     assert outputs.read(first) == "naïve ?\n"
     assert outputs.read(second) == "y" * 20
     assert oct((tmp_path / "builds" / "1.1" / "tests.out").stat().st_mode)[-3:] == "600"

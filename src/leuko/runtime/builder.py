@@ -3,20 +3,28 @@
 from __future__ import annotations
 
 import asyncio
+from collections.abc import Sequence
 from dataclasses import replace
 from datetime import datetime, timedelta
 
 import structlog
 
+from leuko.cancellation import end
 from leuko.config.components import components, release_of
 from leuko.config.model import Configuration
 from leuko.domain.build import Build, BuildState, StepResult
 from leuko.domain.errors import LeukoError
 from leuko.domain.release import Component, Release
 from leuko.releases.archives import Archives
+from leuko.runtime.choosing import Choosing
 from leuko.runtime.freezing import frozen_for
 from leuko.runtime.ground import Ground
+from leuko.runtime.knowing import known
+from leuko.runtime.outsiders import Outsiders
 from leuko.runtime.planning import to_text
+from leuko.runtime.recording import Recording
+from leuko.runtime.remembering import Remembering
+from leuko.store.case_outputs import CaseOutputs
 from leuko.store.changes import ChangeState
 from leuko.store.transaction import Transaction
 from leuko.vcs.mirror import Mirror
@@ -27,6 +35,7 @@ from leuko.verify.build import (
     StepEnded,
     StepStarted,
 )
+from leuko.verify.knowledge import Knowledge
 
 log = structlog.get_logger(__name__)
 
@@ -44,13 +53,16 @@ CHANGE_STATES = {
 
 
 class Builder:
-    """`step` takes the newest change that waits and sees it through."""
+    """`step` takes what waits longest and sees it through."""
 
     def __init__(self, ground: Ground, mirror: Mirror, verifier: LocalVerifier, archives: Archives) -> None:
         self._ground = ground
         self._mirror = mirror
         self._verifier = verifier
         self._archives = archives
+        self._choosing = Choosing(ground, mirror)
+        self._outsiders = Outsiders(ground)
+        self._remembering = Remembering(ground)
 
     async def recover(self) -> None:
         """After a restart: builds that a dead controller left running wait again, from the start."""
@@ -67,66 +79,137 @@ class Builder:
         """One build from waiting to its end; the release where it is green, else None."""
         store, line, now = self._ground.store, self._ground.line, self._ground.clock.now()
         await self._rewind("it was cut off")
+        await self._outsiders.reopen(self._create)
         waiting = [one for one in await store.builds.unfinished(line) if _due(one, now)]
         # what landed now goes before a build that is only tried again
-        build = next((one for one in waiting if one.attempt == 1), None) or await self._next()
-        build = build or (waiting[0] if waiting else None)
-        return await self._carry_out(build) if build is not None else None
+        for build in [one for one in waiting if one.attempt == 1]:
+            if await self._may_begin(build):
+                return await self._carry_out(build)
+        new = await self._next()
+        if new is not None and await self._may_begin(new):
+            return await self._carry_out(new)
+        for build in [one for one in waiting if one.attempt > 1]:
+            if await self._may_begin(build):
+                return await self._carry_out(build)
+        return None
+
+    async def _may_begin(self, build: Build) -> bool:
+        """True where no other CI has to speak first. Its bad word, or its silence, ends the build."""
+        heard = await self._outsiders.hear(build)
+        if heard is None or heard.state is BuildState.PASSED:
+            return True
+        if heard.state is not None:
+            await self._close(build, heard.state, heard.reason)
+        elif heard.reason != build.reason:
+            await self._note(build, heard.reason)
+        return False
 
     async def request(self, revision: str) -> Build:
         """A build of a revision that a person asked for, whether it landed or not."""
         tree = await self._mirror.history.tree_of(revision)
-        return await self._create(revision, tree, (revision,))
+        return await self._create(revision, tree, (revision,), asked=True)
 
     async def _next(self) -> Build | None:
-        """The newest change that waits, covering all that wait: one build a batch."""
-        waiting = await self._ground.store.changes.recent(
-            self._ground.line, states=(ChangeState.WAITING,), limit=1000
-        )
-        if not waiting:
+        choice = await self._choosing.next()
+        if choice is None:
             return None
-        newest = waiting[0].change
-        return await self._create(newest.revision, newest.tree, tuple(one.revision for one in waiting))
+        return await self._create(choice.revision, choice.tree, choice.covers)
 
-    async def _create(self, revision: str, tree: str, covers: tuple[str, ...]) -> Build:
+    async def _create(self, revision: str, tree: str, covers: Sequence[str], *, asked: bool = False) -> Build:
         now = self._ground.clock.now()
         async with self._ground.write() as tx:
             build = await self._ground.store.builds.create(tx, revision, tree, covers, now)
             await self._ground.store.changes.mark(tx, covers, ChangeState.VERIFYING, build=build.id)
+            if asked:
+                await self._ground.store.build_facts.set(tx, build.id, "asked", {}, now)
             tx.event(
                 "build", f"build {build.id}", {"build": build.id, "to": "waiting", "revision": revision}, now
             )
         return build
 
+    async def _note(self, build: Build, reason: str) -> None:
+        """Says what a build waits for."""
+        now = self._ground.clock.now()
+        async with self._ground.write() as tx:
+            saved = await self._ground.store.builds.save(tx, replace(build, reason=reason))
+            tx.event("build", f"build {build.id}", _told(saved), now)
+
+    async def _close(self, build: Build, state: BuildState, reason: str) -> None:
+        """Ends a build that others spoke the last word about."""
+        build = await self._to(build, BuildState.RUNNING)
+        await self._to(build, state, reason)
+
     async def _carry_out(self, build: Build) -> Release | None:
         try:
             configuration = await frozen_for(self._ground.configuration, self._mirror.history, build.revision)
         except LeukoError as error:
-            build = await self._to(build, BuildState.RUNNING)
-            await self._to(build, BuildState.FAILED, str(error))
+            await self._close(build, BuildState.FAILED, str(error))
             return None
+        heard = await self._outsiders.hear(build)
+        said = heard.reason if heard is not None and not configuration.outside.besides else ""
+        knowledge = await known(self._ground, self._mirror, build, configuration, said)
         build = await self._to(build, BuildState.RUNNING, of=commands_of(configuration))
-        outcome = await self._verify(build, configuration)
+        recording = Recording(self._ground, build.id, self._outputs(build), knowledge.quarantined)
+        outcome = await self._verify(build, configuration, knowledge, recording)
         try:
             release = None
             if outcome.state is BuildState.PASSED:
                 outcome, release = await self._release(build, outcome, configuration)
-            await self._finish(build, outcome, release, configuration)
+            await self._finish(build, outcome, release, configuration, recording)
+            await self._remembering.keep(build, outcome.state, recording)
             return release
         finally:
             await outcome.discard()
 
-    async def _verify(self, build: Build, configuration: Configuration) -> BuildOutcome:
+    def _outputs(self, build: Build) -> CaseOutputs:
+        return CaseOutputs(self._ground.state / "builds" / f"{build.id}-{build.attempt}")
+
+    async def _verify(
+        self, build: Build, configuration: Configuration, knowledge: Knowledge, recording: Recording
+    ) -> BuildOutcome:
+        """Verifies, stores what happens meanwhile, and gives up when the answer is of no use any more."""
+        await recording.begin()
         steps: asyncio.Queue[StepStarted | StepEnded | None] = asyncio.Queue()
-        of = commands_of(configuration)
-        teller = asyncio.create_task(self._tell(build, steps, of))
-        try:
-            return await self._verifier.verify(
-                f"{build.id}.{build.attempt}", build.revision, configuration.verify, steps.put_nowait
+        teller = asyncio.create_task(self._tell(build, steps, commands_of(configuration)))
+        storing = asyncio.create_task(recording.run())
+        verifying = asyncio.create_task(
+            self._verifier.verify(
+                f"{build.id}.{build.attempt}",
+                build.revision,
+                configuration.verify,
+                steps.put_nowait,
+                knowledge=knowledge,
+                on_event=recording.take,
             )
+        )
+        useless = asyncio.create_task(self._useless(build, recording))
+        try:
+            await asyncio.wait({verifying, useless, storing}, return_when=asyncio.FIRST_COMPLETED)
+            if storing.done():
+                storing.result()  # the lease was lost: nothing more may be written
+            given_up = useless.done() and not verifying.done()
+            why = useless.result() if given_up else ""
+            outcome = BuildOutcome(BuildState.CANCELLED, (), why) if given_up else await verifying
         finally:
+            for task in (useless, verifying, storing):
+                await end(task)
             steps.put_nowait(None)
             await teller
+        await recording.finish(outcome.verified.flaky if outcome.verified else ())
+        return outcome
+
+    async def _useless(self, build: Build, recording: Recording) -> str:
+        """Waits until something lands that makes this build useless; why."""
+        ear = self._ground.bell.ear()
+        try:
+            while True:
+                ear.clear()
+                why = await self._choosing.useless(build, recording.done)
+                if why:
+                    return why
+                await ear.wait()
+        finally:
+            self._ground.bell.forget(ear)
 
     async def _release(
         self, build: Build, outcome: BuildOutcome, configuration: Configuration
@@ -157,7 +240,12 @@ class Builder:
         return outcome, release
 
     async def _finish(
-        self, build: Build, outcome: BuildOutcome, release: Release | None, configuration: Configuration
+        self,
+        build: Build,
+        outcome: BuildOutcome,
+        release: Release | None,
+        configuration: Configuration,
+        recording: Recording,
     ) -> None:
         """Archives are on disk and synced before the row that names them."""
         store, now = self._ground.store, self._ground.clock.now()
@@ -176,6 +264,8 @@ class Builder:
                 kept = await store.releases.add(tx, release, configuration=digest)
                 facts = {"release": kept.name, "revision": kept.revision, "bytes": _bytes(kept)}
                 tx.event("release", kept.name, facts, now)
+            await self._remembering.note(tx, saved, outcome, configuration, recording)
+            await self._outsiders.carry(tx, saved)
             facts = _told(saved) | {"of": commands_of(configuration)}
             tx.event("build", f"build {build.id}", facts, now)
             if again:

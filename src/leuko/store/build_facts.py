@@ -13,7 +13,7 @@ from leuko.store import schema
 from leuko.store.database import Database
 from leuko.store.transaction import Transaction
 
-Kind = Literal["tests", "tags", "coverage", "outside", "warnings"]
+Kind = Literal["tests", "tags", "coverage", "outside", "warnings", "verified", "asked"]
 
 
 class BuildFacts:

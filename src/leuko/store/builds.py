@@ -147,6 +147,13 @@ class Builds:
         )
         return [row["revision"] for row in await self._rows(query)]
 
+    async def covering(self, line: Line, revisions: Collection[str], *, limit: int = 50) -> list[Build]:
+        """Builds that cover any of these changes, newest first."""
+        table, link = schema.build, schema.build_change
+        mine = select(link.c.build).where(schema.of(link, line), link.c.revision.in_(list(revisions)[:1000]))
+        query = select(table).where(schema.of(table, line), table.c.id.in_(mine))
+        return [_build(row) for row in await self._rows(query.order_by(table.c.id.desc()).limit(limit))]
+
     async def times(self, line: Line, build: int) -> tuple[datetime | None, datetime | None]:
         """When it last started and when it ended."""
         table = schema.build

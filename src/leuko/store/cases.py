@@ -92,6 +92,14 @@ class Cases:
         table = schema.case_result
         await tx.execute(delete(table).where(schema.of(table, tx.line), table.c.build == build))
 
+    async def drop(self, tx: Transaction, build: int, cases: Collection[Case]) -> None:
+        """Forgets single tests of a build: a file as a whole, once its own tests are known."""
+        table, known = schema.case_result, schema.case
+        for some in _slices([digest_of(case) for case in cases]):
+            numbers = select(known.c.id).where(schema.of(known, tx.line), known.c.digest.in_(some))
+            mine = (schema.of(table, tx.line), table.c.build == build, table.c.case.in_(numbers))
+            await tx.execute(delete(table).where(*mine))
+
     async def rows(
         self,
         line: Line,

@@ -7,12 +7,13 @@ from dataclasses import dataclass, field
 from datetime import datetime
 from typing import Any
 
-from sqlalchemy import RowMapping, select
+from sqlalchemy import RowMapping, delete, select
 
 from leuko.domain.line import Line
 from leuko.store import schema
 from leuko.store.bell import Bell, news
 from leuko.store.database import Database
+from leuko.store.transaction import Transaction
 
 BATCH = 500
 
@@ -55,6 +56,12 @@ class Events:
         if before is not None:
             query = query.where(table.c.number < before)
         return await self._rows(line, query.order_by(table.c.number.desc()).limit(limit))
+
+    async def expire(self, tx: Transaction, kind: str, subject: str) -> int:
+        """Drops events of one kind about one subject: progress that nobody follows any more."""
+        table = schema.event
+        where = (schema.of(table, tx.line), table.c.subject == subject, table.c.kind == kind)
+        return (await tx.execute(delete(table).where(*where))).rowcount
 
     async def last_number(self, line: Line) -> int:
         """Number of the newest event; 0 where there is none."""
