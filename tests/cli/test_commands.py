@@ -364,7 +364,7 @@ def following(room: Room, *args: str) -> subprocess.Popen[str]:
 
 
 async def a_client(room: Room, program: subprocess.Popen[str]) -> None:
-    feeds = room.serving._site.feeds
+    feeds = room.serving._app.state["site"].feeds
     async with asyncio.timeout(20):
         while not feeds.clients:
             assert program.poll() is None, program.communicate()

@@ -54,7 +54,7 @@ async def test_a_place_beyond_the_end_starts_at_the_end(served):
     last = await served.store.events.last_number(b.LINE)
     async with asyncio.timeout(10):
         task = asyncio.create_task(read(served, 1, last + 1000))
-        while served.serving._site.feeds.clients == 0:
+        while served.serving._app.state["site"].feeds.clients == 0:
             await asyncio.sleep(0.01)
         await asyncio.sleep(0.1)
         await tell(served, 1)
@@ -74,7 +74,7 @@ async def test_two_hundred_follow_and_a_slow_one_holds_nobody_up(served):
         served.client, own = many, served.client
         async with asyncio.timeout(40):
             reading = [asyncio.create_task(read(served, 30, last)) for _ in range(200)]
-            while served.serving._site.feeds.clients < 201:
+            while served.serving._app.state["site"].feeds.clients < 201:
                 await asyncio.sleep(0.05)
             started = time.monotonic()
             await tell(served, 30)
@@ -91,7 +91,9 @@ async def test_stops_at_once_with_streams_and_waiting_intents_open(served):
     intent = asyncio.create_task(
         served.client.post(f"{served.api}/intents?wait=100", json={"kind": "poke"}, headers=served.bearer)
     )
-    while served.serving._site.feeds.clients < 20 or not await served.store.intents.waiting(b.LINE):
+    while served.serving._app.state["site"].feeds.clients < 20 or not await served.store.intents.waiting(
+        b.LINE
+    ):
         await asyncio.sleep(0.01)
     slow, writer = await asyncio.open_connection("127.0.0.1", served.serving.port, limit=64)
     writer.write(b"GET /api/v1/lines/shop/production/stream?after=0 HTTP/1.1\r\nHost: localhost\r\n\r\n")

@@ -127,7 +127,7 @@ class Board:
         """One thing more has happened."""
         match event:
             case CaseFound(case):
-                self._found(case)
+                self._found(case, only_told=True)
             case CaseBegan(case, worker):
                 self._began(self.rows[self._found(case)], worker, at)
             case CaseEnded(result):
@@ -233,8 +233,17 @@ class Board:
             self._leave(row)
             self._mark(row, Mark.GONE)
 
-    def _found(self, case: Case) -> int:
+    def _found(self, case: Case, *, only_told: bool = False) -> int:
+        """`only_told`: nothing happened to it, so a file whose tests are known is no row beside them."""
         row = self.rows[self.add(case)]
+        if (
+            only_told
+            and not case.name
+            and len(self.in_file(case.suite, case.file)) > (row.mark is not Mark.GONE)
+        ):
+            self._told_its_tests(row.file)
+            if row.mark is Mark.GONE or row.born == self.change:
+                return row.id
         if self.state is RunState.RUNNING and row.run != self.run:
             self._ask(row)
         return row.id

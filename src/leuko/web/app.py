@@ -19,7 +19,8 @@ from prometheus_client import CollectorRegistry
 from leuko.clock import Clock
 from leuko.domain.errors import LeukoError
 from leuko.store.store import Store
-from leuko.web import api, forms, metrics, pages
+from leuko.web import api, build_page, forms, metrics, pages
+from leuko.web.boards import Boards
 from leuko.web.callers import Sessions
 from leuko.web.door import HEADERS, Door
 from leuko.web.failures import NotAllowed, error_body, status_of
@@ -46,7 +47,8 @@ def create_app(
         raise ValueError("a console without a token would let everybody write")
     outputs = Outputs(state) if state else None
     sessions = Sessions(token, clock)
-    site = Site(store, clock, outputs, Feeds(store), sessions, registry or CollectorRegistry())
+    boards = Boards(store, clock, state)
+    site = Site(store, clock, outputs, Feeds(store), sessions, registry or CollectorRegistry(), boards)
     known = frozenset(name.lower() for name in names)
 
     @asynccontextmanager
@@ -55,7 +57,7 @@ def create_app(
         await site.feeds.close()
 
     app = Litestar(
-        route_handlers=[*api.ROUTES, *metrics.ROUTES, *pages.ROUTES, *forms.ROUTES],
+        route_handlers=[*api.ROUTES, *metrics.ROUTES, *pages.ROUTES, *build_page.ROUTES, *forms.ROUTES],
         dependencies={"site": Provide(lambda: site, sync_to_thread=False)},
         middleware=[DefineMiddleware(Door, sessions=sessions, names=known)],
         exception_handlers={LeukoError: _told, HTTPException: _http, Exception: _bug},

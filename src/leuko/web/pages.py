@@ -45,7 +45,7 @@ async def get_front(request: Asked, site: Site) -> Response[Any]:
         return Redirect(_root(lines[0]), status_code=303)
     now = site.clock.now()
     shown = [await status(site.store, line, now) for line in lines[:100]]
-    return _html(site.pages.render("lines.html", **_common(request, site), lines=shown))
+    return html(site.pages.render("lines.html", **_common(request, site), lines=shown))
 
 
 @get("/{application:str}/{environment:str}")
@@ -59,7 +59,7 @@ async def get_console(request: Asked, site: Site, application: str, environment:
         view = status_of(facts)
         return site.pages.render(
             "console.html",
-            **_of_line(request, site, line, view.event),
+            **of_line(request, site, line, view.event),
             status=view,
             operations=await operations(site.store, line, now, limit=OPERATIONS),
             hosts=troubled_first(facts.hosts)[:HOSTS],
@@ -67,7 +67,7 @@ async def get_console(request: Asked, site: Site, application: str, environment:
             reply=await _reply(request, site, line),
         )
 
-    return await _fresh(request, site, line, render)
+    return await fresh(request, site, line, render)
 
 
 @get("/{application:str}/{environment:str}/pushes/{which:str}")
@@ -84,7 +84,7 @@ async def get_push_page(
             raise NotThere(f"push {wanted}", "this line has no such push", "`leuko log` lists them")
         return site.pages.render(
             "push.html",
-            **_of_line(request, site, line, view.event),
+            **of_line(request, site, line, view.event),
             view=view,
             ends=ENDS.get(State(view.push.state), f"It is {view.push.state.replace('_', ' ').lower()} now."),
             gauges=gauge_tables(view, request.query_params.get("gauge", "")),
@@ -95,7 +95,7 @@ async def get_push_page(
             reply=await _reply(request, site, line),
         )
 
-    return await _fresh(request, site, line, render)
+    return await fresh(request, site, line, render)
 
 
 @get("/{application:str}/{environment:str}/changes/{revision:str}")
@@ -110,9 +110,9 @@ async def get_change_page(
         view = await change(site.store, line, site.clock.now(), revision, site.outputs)
         if view is None:
             raise NotThere(f"change {revision[:64]}", "this line has seen no such change", "`leuko log`")
-        return site.pages.render("change.html", **_of_line(request, site, line, event), view=view)
+        return site.pages.render("change.html", **of_line(request, site, line, event), view=view)
 
-    return await _fresh(request, site, line, render)
+    return await fresh(request, site, line, render)
 
 
 @get("/{application:str}/{environment:str}/operations")
@@ -124,10 +124,10 @@ async def get_operations_page(
     before = number(request.query_params.get("before"), "before")
     rows = await operations(site.store, line, site.clock.now(), limit=PAGE, before=before)
     here = f"{_root(line)}/operations"
-    return _html(
+    return html(
         site.pages.render(
             "list.html",
-            **_of_line(request, site, line, 0, live=False),
+            **of_line(request, site, line, 0, live=False),
             title="Operations",
             operations=rows,
             first=here if before else "",
@@ -143,10 +143,10 @@ async def get_hosts_page(request: Asked, site: Site, application: str, environme
     start = number(request.query_params.get("from"), "from") or 0
     known = await site.store.hosts.all(line)
     here = f"{_root(line)}/hosts"
-    return _html(
+    return html(
         site.pages.render(
             "list.html",
-            **_of_line(request, site, line, 0, live=False),
+            **of_line(request, site, line, 0, live=False),
             title="Hosts",
             hosts=[host_view(host) for host in known[start : start + PAGE]],
             first=here if start else "",
@@ -174,14 +174,14 @@ async def _logs_page(request: Asked, site: Site, line: Line, what: str) -> Respo
         asked = number(request.query_params.get("intent"), "intent")
         return site.pages.render(
             f"{what}.html",
-            **_of_line(request, site, line, view.event, live=False),
+            **of_line(request, site, line, view.event, live=False),
             view=view,
             host=host,
             reply=await _reply(request, site, line),
             found=await reading(site.store, line, asked, what),
         )
 
-    return await _fresh(request, site, line, render)
+    return await fresh(request, site, line, render)
 
 
 @get("/{application:str}/{environment:str}/trends")
@@ -191,9 +191,9 @@ async def get_trends_page(request: Asked, site: Site, application: str, environm
 
     async def render() -> str:
         view = await trends(site.store, line)
-        return site.pages.render("trends.html", **_of_line(request, site, line, view.event), view=view)
+        return site.pages.render("trends.html", **of_line(request, site, line, view.event), view=view)
 
-    return await _fresh(request, site, line, render)
+    return await fresh(request, site, line, render)
 
 
 @get("/{application:str}/{environment:str}/limits")
@@ -205,13 +205,13 @@ async def get_limits_page(request: Asked, site: Site, application: str, environm
         view = await limits(site.store, line)
         return site.pages.render(
             "limits.html",
-            **_of_line(request, site, line, view.event),
+            **of_line(request, site, line, view.event),
             view=view,
             reply=await _reply(request, site, line),
             trial=await trial(site.store, line, number(request.query_params.get("intent"), "intent")),
         )
 
-    return await _fresh(request, site, line, render)
+    return await fresh(request, site, line, render)
 
 
 @dataclass(frozen=True, slots=True)
@@ -247,7 +247,7 @@ def said(reply: Reply) -> Said:
             return Said("refused", f"{name}: refused.", rest)
 
 
-async def _fresh(
+async def fresh(
     request: Asked, site: Site, line: Line, render: Callable[[], Awaitable[str]]
 ) -> Response[Any]:
     """Renders once for all who ask for the same while nothing new happened, at most `FRESH` old."""
@@ -260,7 +260,7 @@ async def _fresh(
             del site.rendered[old]
         held = (loop.time(), asyncio.ensure_future(render()))
         site.rendered[key] = held
-    return _html(await asyncio.shield(held[1]))
+    return html(await asyncio.shield(held[1]))
 
 
 def _root(line: Line) -> str:
@@ -274,14 +274,16 @@ def _common(request: Asked, site: Site) -> dict[str, Any]:
     return {"now": now, "by": who.by, "writes": who.writes, "here": here, "stream": ""}
 
 
-def _of_line(request: Asked, site: Site, line: Line, event: int, *, live: bool = True) -> dict[str, Any]:
+def of_line(request: Asked, site: Site, line: Line, event: int, *, live: bool = True) -> dict[str, Any]:
+    """What every page of a line needs."""
     api = f"/api/v1/lines{_root(line)}"
     stream = f"{api}/stream" if live else ""
     own = {"line": str(line), "root": _root(line), "api": api, "stream": stream, "event": event}
     return _common(request, site) | own
 
 
-def _html(text: str, status: int = HTTPStatus.OK) -> Response[Any]:
+def html(text: str, status: int = HTTPStatus.OK) -> Response[Any]:
+    """A page."""
     return Response(text, media_type="text/html; charset=utf-8", status_code=status)
 
 

@@ -47,12 +47,10 @@ class _Server(uvicorn.Server):
 class Serving:
     """A running server. Ended with `stop`."""
 
-    def __init__(
-        self, server: _Server, task: asyncio.Task[None], closing: asyncio.Event, path: Path | None
-    ) -> None:
+    def __init__(self, server: _Server, task: asyncio.Task[None], app: Litestar, path: Path | None) -> None:
         self._server = server
         self._task = task
-        self._closing = closing
+        self._app = app
         self._path = path
         self.host = ""
         self.port = 0
@@ -87,7 +85,7 @@ class Serving:
         )
         server = _Server(config)
         task = asyncio.create_task(server.serve(sockets=sockets), name="web")
-        serving = cls(server, task, app.state["closing"], path)
+        serving = cls(server, task, app, path)
         serving.host, serving.port = sockets[0].getsockname()[:2]
         while not server.started:
             if task.done():
@@ -107,7 +105,7 @@ class Serving:
 
     async def stop(self) -> None:
         """Streams end, requests finish, at most about a second is waited for what does not."""
-        self._closing.set()
+        self._app.state["closing"].set()
         self._server.should_exit = True
         with suppress(TimeoutError):
             async with asyncio.timeout(GRACE + 0.7):

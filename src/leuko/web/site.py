@@ -16,6 +16,7 @@ from prometheus_client import CollectorRegistry
 from leuko.clock import Clock
 from leuko.domain.line import Line
 from leuko.store.store import Store
+from leuko.web.boards import Boards
 from leuko.web.callers import Caller, Sessions
 from leuko.web.failures import NotAllowed, NotThere
 from leuko.web.feed import Feeds
@@ -35,6 +36,7 @@ class Site:
     feeds: Feeds
     sessions: Sessions
     registry: CollectorRegistry
+    boards: Boards
     pages: Pages = field(default_factory=Pages)
     rendered: dict[tuple[object, ...], tuple[float, asyncio.Future[str]]] = field(default_factory=dict)
 
