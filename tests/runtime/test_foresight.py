@@ -162,6 +162,11 @@ def test_what_can_be_seen_is_said_as_people_say_it(found, phrase) -> None:
 def test_only_what_would_show_more_is_said_to() -> None:
     assert seen(2.0, longer=1.5, canary=1.99).better == "twice the watch: +50 %"
     assert seen(2.0, longer=2.0).better == ""
+    assert seen(None, 2.04, longer=1.8).better == "twice the watch: a fall to 1/1.8"
+    rare = seen(145.0, longer=116.0, reach="12 a minute on each host")
+    assert rare.better == "twice the watch: 80 % of that"
+    unknown = seen(None, canary=136.0, reach="12 a minute on each host")
+    assert unknown.better == "one canary more: 136 times the usual"
 
 
 async def test_a_rare_event_is_foreseen_as_a_rate_a_minute(yard) -> None:

@@ -406,6 +406,37 @@ def test_must_see_extends_the_watch_and_then_holds():
     assert judge(asked((REQUESTS, seen), hosts=8, canaries=2)).decision is Decision.PASS
 
 
+# --- findings of hosts that nothing was pushed to --------------------------------------------------------------
+
+
+def test_a_shard_that_is_only_watched_has_figures_of_its_own_and_its_hosts():
+    roles = ("www", "www", "www", "shard", "shard")
+
+    def slower(known, part):
+        known["latency"][part[0], 3:] *= 6
+
+    verdict = judge(asked((REQUESTS, LEVEL), hosts=5, roles=roles, watch=20, control=slower))
+    assert verdict.decision is Decision.FAIL
+    assert "role shard" in verdict.sentence
+    rows = {f.subject: f for f in verdict.findings if f.gauge == "latency" and f.role == "shard"}
+    assert set(rows) == {"shard", "h3", "h4"}
+    assert rows["shard"].percent == pytest.approx(500, rel=0.2)
+    assert all(rows[host].percent > 300 for host in ("h3", "h4"))
+
+
+def test_a_host_of_a_culprit_is_not_called_healthy_and_counts_say_that_they_are_a_minute():
+    def fewer(known, part):
+        known["requests"][part] = 1
+
+    verdict = judge(asked((REQUESTS, LEVEL), canary=fewer))
+    assert verdict.decision is Decision.FAIL
+    rows = {f.subject: f for f in verdict.findings if f.gauge == "requests"}
+    assert rows["h0"].sentence == "counted in the finding above"
+    assert {f.unit for f in rows.values()} == {"a minute"}
+    other = next(f for f in verdict.findings if f.gauge == "latency" and f.subject == "h0")
+    assert other.sentence == "shown for comparison"
+
+
 # --- garbage, and size -------------------------------------------------------------------------------------------
 
 

@@ -57,13 +57,22 @@ class Foreseen:
         now = min((one for one in (self.rise, self.fall) if one is not None), default=None)
         ways = (("twice the watch", self.longer), ("one canary more", self.more))
         said = [
-            f"{name}: {_rise(value)}"
+            f"{name}: {self._as(value)}"
             for name, value in ways
             if value is not None and (now is None or value < 0.95 * now)
         ]
         if self.traffic is not None and self.traffic > 1.05:
-            said.append(f"a doubling would show with {self.traffic:.1f} times the traffic")
+            change = "a fall to half" if self.rise is None and self.fall is not None else "a doubling"
+            said.append(f"{change} would show with {self.traffic:.1f} times the traffic")
         return ", ".join(said)
+
+    def _as(self, factor: float) -> str:
+        """A smallest change, in the words of `phrase`."""
+        if self.reach and (self.rise is None or self.rise > RARE):
+            part = f"{100 * factor / self.rise:.0f} % of that" if self.rise is not None else ""
+            return part or f"{_rise(factor)} the usual"
+        falls = self.rise is None and self.fall is not None
+        return _change(None, factor) if falls else _rise(factor)
 
 
 RARE = 10.0

@@ -18,6 +18,7 @@ if TYPE_CHECKING:
 
 MOST_HOSTS = 25
 """Hosts that are listed for one gauge, besides those that broke a limit or fell silent."""
+_SHOWN = "shown for comparison"
 
 
 def findings(
@@ -36,8 +37,8 @@ def findings(
 
 def _of_role(windows: Windows, row: Row, broken: Sequence[limits.Broken]) -> Finding:
     values, denominators = row.comparison.values, row.comparison.denominators
-    switched = windows.of_role(row.role) & windows.switched & windows.reports(row.gauge)
-    before, after = _before_after(windows, row.gauge, values, denominators, switched)
+    hosts, counted = _looked_at(windows, row)
+    before, after = _before_after(windows, row.gauge, values, denominators, hosts, counted)
     whole = row.role == HOSTLESS  # a limit of each host and one of all are the same there
     mine = [f for f in broken if f.gauge == row.gauge.name and f.role == row.role]
     over = [f for f in mine if f.aggregate or whole]
@@ -46,7 +47,7 @@ def _of_role(windows: Windows, row: Row, broken: Sequence[limits.Broken]) -> Fin
     evidence = float(np.exp(min(row.evidence.log, 60.0))) if not row.evidence.basis else 0.0
     return Finding(
         row.gauge.name, row.role, row.role, True, before, after, _limit(windows, row.gauge, row.role),
-        _digits(evidence), decision, row.blind and decision is not Decision.FAIL, said, row.gauge.unit,
+        _digits(evidence), decision, row.blind and decision is not Decision.FAIL, said, _unit(row.gauge),
     )  # fmt: skip
 
 
@@ -90,11 +91,12 @@ def _over_all(
     windows: Windows, found: limits.Broken, known: Mapping[str, tuple[Values, Values | None]]
 ) -> Finding:
     gauge = next(one for one in windows.question.gauges if one.name == found.gauge)
-    before, after = _before_after(windows, gauge, *known[gauge.name], windows.reports(gauge))
+    counted = _after_mask(windows, gauge)
+    before, after = _before_after(windows, gauge, *known[gauge.name], windows.reports(gauge), counted)
     decision = Decision.PASS if found.already else Decision.FAIL
     return Finding(
         gauge.name, found.subject, "", True, before, after, str(found.limit), 0.0, decision, False,
-        _limit_sentence(found), gauge.unit,
+        _limit_sentence(found), _unit(gauge),
     )  # fmt: skip
 
 
@@ -104,11 +106,11 @@ def _of_hosts(windows: Windows, row: Row, broken: Sequence[limits.Broken]) -> li
     }
     silent = set(row.silent.hosts) if row.silent is not None else set()
     question = windows.question
-    switched = windows.of_role(row.role) & windows.switched & windows.reports(row.gauge)
-    hosts = np.flatnonzero(switched)
+    looked_at, counted = _looked_at(windows, row)
+    hosts = np.flatnonzero(looked_at)
     if hosts.size == 0 or row.role == HOSTLESS:
         return []
-    before, after = _per_host(windows, row, hosts)
+    before, after = _per_host(windows, row, hosts, counted[:, hosts])
     matter = [i for i, h in enumerate(hosts) if question.hosts[h] in over or question.hosts[h] in silent]
     worst = np.argsort(-np.nan_to_num(_badness(row, before, after), nan=-np.inf), kind="stable")
     chosen = list(dict.fromkeys([*matter[:MOST_HOSTS], *(int(i) for i in worst[:MOST_HOSTS])]))
@@ -138,20 +140,23 @@ def _host(
     over: Mapping[str, limits.Broken],
     silent: set[str],
 ) -> Finding:
+    pushed = row.comparison.case.group.pushed
     decision, said = (
         Decision.PASS,
-        "within its limits" if windows.question.limits_of(row.gauge) else "shown for comparison",
+        "within its limits" if _limit(windows, row.gauge, row.role, host) and pushed else _SHOWN,
     )
     if host in over:
         decision = Decision.PASS if over[host].already else Decision.FAIL
         said = _limit_sentence(over[host])
     elif host in silent and row.silent is not None:
         decision, said = row.silent.decision, f"no reading for {sentences.duration(row.silent.seconds)}"
-    elif np.isnan(after):
+    elif np.isnan(after) and pushed:
         decision, said = Decision.HOLD, "no reading since its switch"
+    elif row.guilty:
+        said = "counted in the finding above"
     return Finding(
         row.gauge.name, host, row.role, False, _shown(before), _shown(after),
-        _limit(windows, row.gauge, row.role, host), 0.0, decision, False, said, row.gauge.unit,
+        _limit(windows, row.gauge, row.role, host), 0.0, decision, False, said, _unit(row.gauge),
     )  # fmt: skip
 
 
@@ -162,18 +167,35 @@ def _limit(windows: Windows, gauge: Gauge, role: str, host: str = "") -> str:
     return ", ".join(str(one) for one in limits_ if one.scope in scopes and one.concerns(host, role))
 
 
+def _unit(gauge: Gauge) -> str:
+    """As the values of a finding are: counts are events a minute."""
+    return f"{gauge.unit} a minute".strip() if gauge.kind is Kind.COUNT else gauge.unit
+
+
+def _looked_at(windows: Windows, row: Row) -> tuple[Mask, Mask]:
+    """The hosts that a row is about, and [watch ticks, hosts]: which of their readings are after the change.
+
+    Those that are switched; of a role that is watched without being pushed to, all of them.
+    """
+    group, question = row.comparison.case.group, windows.question
+    if group.pushed:
+        switched = windows.of_role(row.role) & windows.switched & windows.reports(row.gauge)
+        return switched, _after_mask(windows, row.gauge)
+    later = question.times[windows.watch] - question.tick >= windows.push_began - 1e-6
+    return group.canary, np.broadcast_to(later[:, None], (len(later), len(question.hosts)))
+
+
 def _after_mask(windows: Windows, gauge: Gauge) -> Mask:
     late = windows.after(windows.question.warm_up.get(gauge.kind, 0.0))
     return late if late.any() else windows.after(0.0)
 
 
 def _before_after(
-    windows: Windows, gauge: Gauge, values: Values, denominators: Values | None, hosts: Mask
+    windows: Windows, gauge: Gauge, values: Values, denominators: Values | None, hosts: Mask, counted: Mask
 ) -> tuple[float | None, float | None]:
     """Averages over these hosts, in the unit of limits."""
     past = _average(windows, gauge, *_rows_of(values, denominators, windows.before, hosts), None)
-    counted = _after_mask(windows, gauge)[:, hosts]
-    now = _average(windows, gauge, *_rows_of(values, denominators, windows.watch, hosts), counted)
+    now = _average(windows, gauge, *_rows_of(values, denominators, windows.watch, hosts), counted[:, hosts])
     return _shown(past), _shown(now)
 
 
@@ -199,9 +221,8 @@ def _average(
     return total / int(present.sum()) * per
 
 
-def _per_host(windows: Windows, row: Row, hosts: Chosen) -> tuple[Values, Values]:
+def _per_host(windows: Windows, row: Row, hosts: Chosen, counted: Mask) -> tuple[Values, Values]:
     values, denominators = row.comparison.values, row.comparison.denominators
-    counted = _after_mask(windows, row.gauge)[:, hosts]
     past = _host_means(
         windows,
         row.gauge,

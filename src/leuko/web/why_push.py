@@ -99,8 +99,8 @@ def worst(of: PushFacts, limit: int = 3) -> list[Finding]:
 
 
 def finding_sentence(finding: Finding) -> str:
-    """`errors at www (all hosts): 0.2/min before, 12/min after (+5,900 %), limit >6.`."""
-    where = f"{finding.subject} (all hosts)" if finding.aggregate else finding.subject
+    """`errors at www (together): 0.2 a minute before, 12 a minute after (+5,900 %), limit >6.`."""
+    where = f"{finding.subject} (together)" if finding.aggregate and finding.role else finding.subject
     where = "the whole" if finding.subject == HOSTLESS else where
     unit = finding.unit if finding.unit.startswith("/") else f" {finding.unit}" if finding.unit else ""
     percent = f" ({finding.percent:+,.0f} %)" if finding.percent is not None else ""
