@@ -31,6 +31,7 @@ class Scripted:
 
     def __post_init__(self):
         self._idle = asyncio.Queue()
+        self._killed: dict[str, asyncio.Event] = {}
         self.reserved: set[str] = set()
         self.running: set[str] = set()
         self.there = list(self.names)
@@ -55,11 +56,22 @@ class Scripted:
     async def run(self, worker, assignment, on_case):
         self.batches.append((worker, assignment.batch))
         self.running.add(worker)
+        self._killed[worker] = asyncio.Event()
+        play = asyncio.create_task(self._play(worker, assignment.batch, on_case))
+        killed = asyncio.create_task(self._killed[worker].wait())
         try:
-            return await self._play(worker, assignment.batch, on_case)
+            await asyncio.wait({play, killed}, return_when=asyncio.FIRST_COMPLETED)
+            if not play.done():
+                raise WorkerLostError(f"{worker} was killed", where=worker)
+            return play.result()
         finally:
+            play.cancel()
+            killed.cancel()
             self.running.discard(worker)
             self.release(worker)
+
+    def kill(self, worker):
+        self._killed[worker].set()
 
     async def _play(self, worker, batch, on_case):
         code = self.code or 0

@@ -219,7 +219,7 @@ async def test_tests_run_in_as_many_workers_as_said(own, verifier):
     one = verifier(own)
     outcome = await one.verify("1", REVISION, Verify(tests=tests, workers=3))
     assert outcome.state is BuildState.PASSED
-    most = max(int((one._state / step.output).read_text()) for step in outcome.steps)
+    most = max(int((one._steps.state / step.output).read_text()) for step in outcome.steps)
     assert most <= 3
     await outcome.discard()
 

@@ -9,9 +9,11 @@ from tests.verify.scripted import Scripted
 
 from leuko.config.verify import SetupNode, Suite
 from leuko.domain.build import BuildState
-from leuko.domain.case import Case, CaseBegan, CaseEnded, CaseFound, CaseState, NodeChanged
+from leuko.domain.case import Case, CaseBegan, CaseEnded, CaseFound, CaseResult, CaseState, NodeChanged
 from leuko.domain.errors import LeukoError
+from leuko.domain.schedule import NothingKnown
 from leuko.verify.dispatch import Dispatcher
+from leuko.verify.engine import WorkerLostError
 from leuko.verify.plan import Plan
 
 
@@ -369,3 +371,44 @@ async def test_fifteen_thousand_tests_take_few_batches():
     assert verified.state is BuildState.PASSED
     assert len(verified.results) == 3000
     assert len(engine.batches) < 150
+
+
+async def test_workers_that_all_die_at_once_break_the_build_soon():
+    class Dead(Scripted):
+        async def _play(self, worker, batch, on_case):
+            raise WorkerLostError("the worker program ended with 1", where=worker)
+
+    scripts = {f"f{number}": "t pass" for number in range(2000)}
+    verified, engine, _ = await run(scripts, engine=Dead(scripts))
+    assert verified.state is BuildState.BROKEN
+    assert verified.reason == "workers die before they tell of any test: the worker program ended with 1"
+    assert len(engine.batches) < 20
+
+
+async def test_a_giant_is_run_in_parts_by_several_workers_and_what_history_alone_knows_is_let_go():
+    class Past(NothingKnown):
+        def seconds(self, case):
+            return 1.0
+
+        def file_seconds(self, suite, file):
+            return 21.0 if file == "giant" else 1.0
+
+        def cases(self, suite, file):
+            return tuple(Case(suite, file, f"t{number}") for number in range(21)) if file == "giant" else ()
+
+    class Knowing(Scripted):
+        """Says of names that it does not know that it does not know them, as the real program does."""
+
+        async def _play(self, worker, batch, on_case):
+            for case in batch.only:
+                if case.name not in self.scripts[case.file].split():
+                    on_case(CaseEnded(CaseResult(case, CaseState.FAILED, reason="no test of this name")))
+            return await super()._play(worker, batch, on_case)
+
+    scripts = {"giant": "\n".join(f"t{number} pass" for number in range(20)) + "\nnew pass", "b": "t pass"}
+    verified, engine, _ = await run(scripts, engine=Knowing(scripts), known=Past())
+    assert verified.state is BuildState.PASSED
+    assert len(verified.results) == 22
+    assert "giant::t20" not in results(verified)
+    assert results(verified)["giant::new"] == "passed"
+    assert {worker for worker, batch in engine.batches if batch.files == ("giant",)} == {"w1", "w2"}

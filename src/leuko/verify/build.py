@@ -10,43 +10,34 @@ from pathlib import Path
 
 from leuko.config.model import Release
 from leuko.config.verify import Verify
-from leuko.config.verify_rules import node_name
 from leuko.domain.build import BuildState, StepResult
 from leuko.domain.errors import LeukoError
 from leuko.verify.account import Account, build_environment
 from leuko.verify.capture import Mask, unmasked
-from leuko.verify.command import OUTPUT_CAP, CommandEnd, Order, run_command, shell
+from leuko.verify.command import OUTPUT_CAP
 from leuko.verify.enclosure import MARK, Enclosure, Level, Limits
+from leuko.verify.engine import Engine
 from leuko.verify.knowledge import NOTHING, Knowledge, OnEvent, unheard
 from leuko.verify.plan import Verified
+from leuko.verify.running import Running
+from leuko.verify.steps import OnStep, Room, StepEnded, Steps, StepStarted, Task, slug
 from leuko.verify.workshop import Workshop, inside, make
+
+__all__ = [
+    "BuildOutcome",
+    "CheckOut",
+    "LocalVerifier",
+    "OnStep",
+    "ReleaseBuildError",
+    "StepEnded",
+    "StepStarted",
+]
 
 CheckOut = Callable[[str, Path], Awaitable[Sequence[str]]]
 """Writes a revision's tree into a folder; hands back warnings (submodules and the like)."""
 
-_NOT_FOUND = (126, 127)
 _LINES_OWN = re.compile(r"[0-9a-f]{12}")
 """Name of a folder of builds, as `account.workspace` gives it."""
-_LOST = "something killed the process that held the build together"
-
-
-@dataclass(frozen=True, slots=True)
-class StepStarted:
-    """A command begins; `output` grows from now on."""
-
-    name: str
-    kind: str
-    output: str
-
-
-@dataclass(frozen=True, slots=True)
-class StepEnded:
-    """A command ended."""
-
-    step: StepResult
-
-
-OnStep = Callable[[StepStarted | StepEnded], None]
 
 
 class ReleaseBuildError(LeukoError):
@@ -76,10 +67,10 @@ class BuildOutcome:
     warnings: tuple[str, ...] = ()
     level: Level = Level.NONE
     verified: Verified | None = None
-    """Of its suites, where it has any."""
+    """The tests of its suites, where it has any."""
     tags: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
     """Of files of tests."""
-    room: _Room | None = field(default=None, repr=False)
+    room: Room | None = field(default=None, repr=False)
 
     @property
     def checkout(self) -> Path | None:
@@ -91,31 +82,6 @@ class BuildOutcome:
         room, self.room = self.room, None
         if room is not None:
             await room.end()
-
-
-@dataclass(slots=True)
-class _Room:
-    """What one build occupies."""
-
-    build: str
-    workshop: Workshop
-    enclosure: Enclosure
-    environment: Mapping[str, str]
-    active: set[Path]
-    steps: int = 0
-
-    async def end(self) -> None:
-        await self.enclosure.close()
-        self.active.discard(self.workshop.folder)
-        await asyncio.to_thread(self.workshop.remove)
-
-
-@dataclass(frozen=True, slots=True)
-class _Task:
-    name: str
-    kind: str
-    command: str
-    timeout: float
 
 
 class LocalVerifier:
@@ -141,12 +107,10 @@ class LocalVerifier:
         self._check_out = check_out
         self._account = account
         self._folder = folder
-        self._state = state
         self._hidden = tuple(hidden)
         self._limits = limits or Limits()
-        self._mask = mask
         self._namespaces = namespaces
-        self._cap = cap
+        self._steps = Steps(state, mask, cap)
         self._active: set[Path] = set()
 
     async def verify(
@@ -157,9 +121,12 @@ class LocalVerifier:
         on_step: OnStep = lambda _step: None,
         facts: Mapping[str, str] | None = None,
         knowledge: Knowledge = NOTHING,
-        on_event: OnEvent = unheard,  # noqa: ARG002 - suites tell their tests by it
+        on_event: OnEvent = unheard,
+        engine: Engine | None = None,
     ) -> BuildOutcome:
-        """Runs the build. Cancelled, it kills what runs, removes its folder and raises CancelledError.
+        """Runs the build: steps are told to `on_step`, tests and set-up nodes to `on_event`. `engine` carries
+        the suites; None: workers of this machine, shut in with the build. Cancelled, it kills what runs,
+        removes its folder and raises CancelledError.
 
         A failing set-up is the commit's fault unless its command does not exist; without any test command a
         build only passes where `tests: {}` is written out and there is a set-up that ran.
@@ -174,14 +141,17 @@ class LocalVerifier:
         except (LeukoError, OSError) as error:
             return BuildOutcome(BuildState.BROKEN, (), f"no checkout: {error}")
         try:
-            outcome = await self._run(room, configuration, on_step)
+            ran = await Running(
+                room, self._steps, configuration, revision, knowledge, on_step, on_event, engine
+            ).run()
         except BaseException:
             await asyncio.shield(room.end())
             raise
-        outcome.warnings, outcome.level, outcome.room = warnings, room.enclosure.level, room
-        if knowledge.tested and outcome.state is BuildState.PASSED:
-            outcome.reason = knowledge.tested
-        return outcome
+        reason = knowledge.tested if ran.state is BuildState.PASSED and knowledge.tested else ran.reason
+        warnings = (*warnings, *ran.warnings)
+        return BuildOutcome(
+            ran.state, ran.steps, reason, warnings, room.enclosure.level, ran.verified, ran.tags, room
+        )
 
     async def release_tree(
         self, outcome: BuildOutcome, release: Release, on_step: OnStep = lambda _step: None
@@ -197,8 +167,8 @@ class LocalVerifier:
         room.workshop.unseal()
         try:
             if release.build:
-                ended = await self._step(
-                    room, _Task("release", "release", release.build, release.timeout), on_step
+                ended = await self._steps.run(
+                    room, Task("release", "release", release.build, release.timeout), on_step
                 )
                 outcome.steps += (ended.step,)
                 if not ended.step.passed or ended.broken:
@@ -237,8 +207,8 @@ class LocalVerifier:
 
     async def _move_in(
         self, build: str, revision: str, facts: Mapping[str, str]
-    ) -> tuple[_Room, tuple[str, ...]]:
-        workshop = await asyncio.to_thread(make, self._folder, _slug(build), self._account)
+    ) -> tuple[Room, tuple[str, ...]]:
+        workshop = await asyncio.to_thread(make, self._folder, slug(build), self._account)
         self._active.add(workshop.folder)
         hidden = (self._folder, *self._hidden)
         others = self._others_build
@@ -246,7 +216,7 @@ class LocalVerifier:
             self._account, workshop.folder, hidden, self._limits,
             namespaces=self._namespaces, alone=lambda: self._active <= {workshop.folder} and not others(),
         )  # fmt: skip
-        room = _Room(build, workshop, enclosure, {}, self._active)
+        room = Room(build, workshop, enclosure, {}, self._active)
         try:
             warnings = await self._check_out(revision, workshop.checkout)
             await asyncio.to_thread(workshop.hand_over)
@@ -260,104 +230,15 @@ class LocalVerifier:
         )
         return room, tuple(warnings)
 
-    async def _run(self, room: _Room, configuration: Verify, on_step: OnStep) -> BuildOutcome:
-        steps: list[StepResult] = []
-        for index, node in enumerate(configuration.setup):
-            timeout = node.timeout or configuration.timeout
-            ended = await self._step(room, _Task(node_name(index, node), "setup", node.run, timeout), on_step)
-            steps.append(ended.step)
-            broken = ended.broken or _missing_program(ended.step)
-            if broken:
-                return BuildOutcome(BuildState.BROKEN, tuple(steps), broken)
-            if not ended.step.passed:
-                return await _failed(room, steps, f"set-up failed: {ended.step.name} ({_why(ended.step)})")
-        ends = await self._tests(room, configuration, on_step)
-        steps += [ended.step for ended in ends]
-        return await _verdict(room, steps, ends, written_out=not configuration.tests)
-
-    async def _tests(self, room: _Room, configuration: Verify, on_step: OnStep) -> list[CommandEnd]:
-        places = asyncio.Semaphore(configuration.workers)
-
-        async def one(name: str, command: str) -> CommandEnd:
-            async with places:
-                return await self._step(room, _Task(name, "test", command, configuration.timeout), on_step)
-
-        async with asyncio.TaskGroup() as group:
-            tasks = [group.create_task(one(name, command)) for name, command in configuration.tests.items()]
-        return [task.result() for task in tasks]
-
-    async def _step(self, room: _Room, task: _Task, on_step: OnStep) -> CommandEnd:
-        room.steps += 1
-        shown = f"builds/{_slug(room.build)}/{room.steps:03d}-{_slug(task.name)}.log"
-        on_step(StepStarted(task.name, task.kind, shown))
-        order = Order(
-            name=task.name,
-            kind=task.kind,
-            argv=room.enclosure.argv(room.workshop.checkout, shell(task.command)),
-            environment=room.environment,
-            timeout=task.timeout,
-            output=self._state / shown,
-            shown=shown,
-            cap=self._cap,
-            mask=self._mask,
-        )
-        try:
-            ended = _lost(task, shown) if room.enclosure.lost else await run_command(order)
-        except OSError as error:  # the output's file cannot be made: a full disk, most likely
-            step = StepResult(task.name, task.kind, None, 0.0, "", f"its output cannot be kept: {error}")
-            ended = CommandEnd(step, f"{task.name}: {step.reason}")
-        on_step(StepEnded(ended.step))
-        return ended
-
-
-async def _verdict(
-    room: _Room, steps: Sequence[StepResult], ends: Sequence[CommandEnd], *, written_out: bool
-) -> BuildOutcome:
-    broken = next((ended.broken for ended in ends if ended.broken), "")
-    failed = [ended.step for ended in ends if not ended.step.passed and not ended.broken]
-    if failed:
-        names = ", ".join(f"{step.name} ({_why(step)})" for step in failed[:5])
-        more = f" and {len(failed) - 5} more" if len(failed) > 5 else ""
-        return await _failed(room, steps, f"{len(failed)} of {len(ends)} tests failed: {names}{more}")
-    if broken:
-        return BuildOutcome(BuildState.BROKEN, tuple(steps), broken)
-    reason = "verified by its set-up alone: leuko.yml says `tests: {}`" if written_out else ""
-    return BuildOutcome(BuildState.PASSED, tuple(steps), reason)
-
-
-async def _failed(room: _Room, steps: Sequence[StepResult], reason: str) -> BuildOutcome:
-    """Failed, unless the disk is full: then what failed says nothing about the commit."""
-    if room.enclosure.lost:
-        return BuildOutcome(BuildState.BROKEN, tuple(steps), f"{_LOST} ({reason})")
-    full = await asyncio.to_thread(room.workshop.free_space_trouble)
-    if full:
-        return BuildOutcome(BuildState.BROKEN, tuple(steps), f"{full} ({reason})")
-    return BuildOutcome(BuildState.FAILED, tuple(steps), reason)
-
-
-def _lost(task: _Task, shown: str) -> CommandEnd:
-    return CommandEnd(StepResult(task.name, task.kind, None, 0.0, shown, _LOST), _LOST)
-
 
 def _no_tests(configuration: Verify) -> str:
-    if configuration.tests or ("tests" in configuration.model_fields_set and configuration.setup):
+    if (
+        configuration.tests
+        or configuration.suites
+        or ("tests" in configuration.model_fields_set and configuration.setup)
+    ):
         return ""
     return (
-        "no test commands are configured, and untested is not passed: write `verify.tests`, or `tests: {}` "
-        "beside a `verify.setup` that does the checking"
+        "no tests are configured, and untested is not passed: write `verify.suites` or `verify.tests`, or "
+        "`tests: {}` beside a `verify.setup` that does the checking"
     )
-
-
-def _missing_program(step: StepResult) -> str:
-    if step.exit_code not in _NOT_FOUND:
-        return ""
-    return f"{step.name}: a program it starts is not there or cannot be run (exit {step.exit_code})"
-
-
-def _why(step: StepResult) -> str:
-    return step.reason or f"exit {step.exit_code}"
-
-
-def _slug(name: str) -> str:
-    """A name as part of a file's name: no slash, no dot in front, not too long."""
-    return re.sub(r"[^A-Za-z0-9_-]+", "-", name).strip("-")[:60] or "step"

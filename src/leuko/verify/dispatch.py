@@ -10,11 +10,11 @@ a person sees all failures. The end is a pure function of all results (leuko.dom
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from dataclasses import replace
 
 from leuko.cancellation import end as end_task
-from leuko.domain.aftermath import End, Ending, Seen, aftermath, retries
+from leuko.domain.aftermath import MOST_LOSSES, End, Ending, Seen, aftermath, retries
 from leuko.domain.case import (
     Batch,
     Case,
@@ -24,16 +24,14 @@ from leuko.domain.case import (
     CaseResult,
     CaseState,
     NodeChanged,
-    VerifyEvent,
 )
 from leuko.domain.conclusion import conclude
 from leuko.domain.errors import LeukoError
 from leuko.domain.schedule import Schedule, Unit
 from leuko.verify.engine import Assignment, BatchEnd, Engine, WorkerLostError
+from leuko.verify.knowledge import OnEvent
 from leuko.verify.nodes import RunNode, SetUp
 from leuko.verify.plan import SELECTIVE, Ledger, Plan, Verified, not_run
-
-OnEvent = Callable[[VerifyEvent], None]
 
 MOST_RETRIES = 200
 """Tests of a run that are tried again: where more fail, they are no flakes."""
@@ -81,6 +79,7 @@ class _Run:
         self._warnings: dict[str, None] = {}
         self._empty: list[str] = []
         self._trouble = ""
+        self._lost_in_a_row = 0
 
     async def carry_out(self) -> Verified:
         for suite, files in self._plan.wanted.items():
@@ -194,6 +193,7 @@ class _Run:
         seen = Seen()
         end = await self._carried(worker, assignment, seen)
         self._schedule.free(batch.suite)
+        self._count_losses(end, seen)
         selective = suite.runner in SELECTIVE
         after = aftermath(units, seen, end, selective=selective)
         for result in after.results:
@@ -206,6 +206,13 @@ class _Run:
         told = (*seen.ended.values(), *after.results)
         self._passed_whole(units, told, end)
         self._try_again(units, told, selective=selective)
+
+    def _count_losses(self, end: End, seen: Seen) -> None:
+        """Where no worker lives long enough to tell anything, going on helps nobody."""
+        useful = end.ending is not Ending.LOST or seen.found
+        self._lost_in_a_row = 0 if useful else self._lost_in_a_row + 1
+        if self._lost_in_a_row >= max(MOST_LOSSES, 2 * len(self._engine.workers())) + 1:
+            self._trouble = f"workers die before they tell of any test: {end.reason}"
 
     async def _carried(self, worker: str, assignment: Assignment, seen: Seen) -> End:
         """The batch at its worker, guarded: a file that outlives its deadline at a worker that does not
@@ -223,6 +230,8 @@ class _Run:
             if not isinstance(event, CaseFound) and case.file != file:
                 file = case.file
                 limit.reschedule(min(last, loop.time() + longest + self._grace))
+            if self._is_gone(event, batch, seen):
+                return
             seen.take(event)
             self._forward(event, batch, worker)
 
@@ -233,6 +242,13 @@ class _Run:
             return End(Ending.HUNG, worker, None, f"did not end within {longest:g} s", seconds=longest)
         except WorkerLostError as error:
             return End(Ending.LOST, worker, None, error.rule)
+
+    def _is_gone(self, event: CaseEvent, batch: Batch, seen: Seen) -> bool:
+        """A test that only history knows: it was asked for by name in a part of a giant file, and the runner
+        says that there is none of that name any more.
+        """
+        asked = bool(batch.only) and batch.attempt == 1 and self._plan.selection is None
+        return asked and isinstance(event, CaseEnded) and event.result.case not in seen.found
 
     def _forward(self, event: CaseEvent, batch: Batch, worker: str) -> None:
         """Records a result, and tells of it where it counts: a passed test that is run again because of
