@@ -35,6 +35,62 @@ def test_each_kind_of_application(kind):
     assert [warning.code for warning in loaded.warnings] == ["W010", "W005"]
 
 
+SUITES = {
+    "pytest": (
+        ("requirements.txt",),
+        ("tests/test_cart.py", "tests/unit/test_it.py", "tests/old_test.py"),
+        ".venv/bin/python -m pytest",
+        ("tests/**/test_*.py", "tests/**/*_test.py"),
+    ),
+    "node": (
+        ("package.json",),
+        ("cart.test.js", "src/it.test.mjs"),
+        "node --test",
+        ("**/*.test.js", "**/*.test.mjs"),
+    ),
+    "phpunit": (
+        ("composer.json",),
+        ("tests/Unit/CartTest.php",),
+        "vendor/bin/phpunit",
+        ("tests/**/*Test.php",),
+    ),
+}
+
+
+@pytest.mark.parametrize("runner", SUITES)
+def test_tests_that_can_be_known_one_by_one_become_a_suite(runner):
+    files, tests, command, patterns = SUITES[runner]
+    text = propose(Facts("shop", "git@example.com:shop.git", files=files, tests=tests, node_tests=True))
+    loaded = parse(text)
+    suite = loaded.configuration.verify.suites["unit"]
+    assert (suite.runner, suite.command, suite.files) == (runner, command, patterns)
+    assert not loaded.configuration.verify.tests
+    assert [warning.code for warning in loaded.warnings] == ["W010", "W005"]
+
+
+def test_other_runners_stay_commands():
+    node = Facts("shop", files=("package.json",), tests=("a.test.js",))
+    assert list(parse(propose(node)).configuration.verify.tests.values()) == ["npm test"]
+    pest = Facts("shop", files=("composer.json",), tests=("tests/ATest.php", "tests/Pest.php"))
+    assert list(parse(propose(pest)).configuration.verify.tests.values()) == ["vendor/bin/phpunit"]
+    django = Facts("shop", files=("manage.py",), tests=("shop/test_it.py",))
+    assert list(parse(propose(django)).configuration.verify.tests.values()) == [
+        ".venv/bin/python manage.py test"
+    ]
+
+
+async def test_files_of_tests_are_looked_for(tmp_path):
+    git(tmp_path, "init", "-q")
+    (tmp_path / "odd name").mkdir()
+    (tmp_path / "odd name" / "test_it.py").write_text("")
+    (tmp_path / "package.json").write_text('{"scripts": {"test": "node --test"}}')
+    (tmp_path / "requirements.txt").write_text("")
+    facts = await look(tmp_path)
+    assert facts.tests == ("odd name/test_it.py",)
+    assert facts.node_tests
+    assert parse(propose(facts)).configuration.verify.suites["unit"].files == ("**/test_*.py",)
+
+
 def test_a_makefile_says_how_its_people_test():
     facts = Facts("shop", files=("Makefile", "package.json"), make_targets=("build", "test"))
     assert parse(propose(facts)).configuration.verify.tests == {"all": "make test"}

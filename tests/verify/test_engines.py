@@ -6,6 +6,7 @@ To add an engine: a class like `LocalWorld` that plants a checkout and makes an 
 from __future__ import annotations
 
 import asyncio
+import re
 import sys
 from pathlib import Path
 
@@ -113,8 +114,8 @@ async def opened(world):
 
 def assignment(*files, number=1, timeout=60.0, only=()):
     suite = Suite(
-        runner="unittest",
-        command=f"{sys.executable} -m unittest",
+        runner="pytest",
+        command=f"{sys.executable} -m pytest -p no:cacheprovider",
         files=("tests/**/test_*.py",),
         timeout=timeout,
     )
@@ -125,6 +126,10 @@ def assignment(*files, number=1, timeout=60.0, only=()):
 async def run(engine, assignment, events, worker=None):
     async with asyncio.timeout(60):
         return await engine.run(worker or await engine.idle(), assignment, events.append)
+
+
+def short(name):
+    return re.split(r"[.:]", name)[-1]
 
 
 async def until(true, seconds=30.0):
@@ -146,7 +151,7 @@ async def test_a_batch_is_run_and_told_live_in_order(opened):
     engine = opened()
     end = await run(engine, assignment("tests/test_good.py", "tests/test_other.py"), events)
     assert end.exit_code == 1
-    results = {name.rpartition(".")[2]: result for name, result in ends(events).items()}
+    results = {short(name): result for name, result in ends(events).items()}
     assert {name: result.state for name, result in results.items()} == {
         "test_a": CaseState.PASSED,
         "test_b": CaseState.FAILED,
@@ -201,7 +206,7 @@ async def test_a_worker_killed_in_the_middle_is_lost_and_another_takes_its_place
     await world.kill(engine, worker)
     with pytest.raises(WorkerLostError):
         await task
-    assert [name.rpartition(".")[2] for name in ends(events)] == ["test_a"]
+    assert [short(name) for name in ends(events)] == ["test_a"]
     events = []
     assert (await run(engine, assignment("tests/test_other.py", number=2), events)).exit_code == 0
 
@@ -229,7 +234,7 @@ async def test_a_hung_test_does_not_outlive_its_time(opened, world):
         pytest.skip("the fake hangs until it is cancelled: that is how the dispatcher's own net is tested")
     events = []
     end = await run(opened(), assignment("tests/test_hangs.py", timeout=2.0), events)
-    results = {name.rpartition(".")[2]: result for name, result in ends(events).items()}
+    results = {short(name): result for name, result in ends(events).items()}
     assert results["test_a"].state is CaseState.PASSED
     assert end.exit_code is None
     assert results["test_b"].state is CaseState.FAILED
@@ -244,7 +249,7 @@ async def test_a_test_that_prints_a_gigabyte_passes_and_keeps_both_ends(opened, 
     assert result.state is CaseState.PASSED
     assert len(result.output) <= OUTPUT_CAP
     if world.real:
-        assert result.output.startswith("the beginning")
+        assert "the beginning" in result.output[:100]
         assert result.output.rstrip().endswith("the end")
 
 

@@ -24,7 +24,7 @@ def shell_suite(**more):
 
 
 def unit_suite(**more):
-    return Suite(runner="unittest", command=f"{PYTHON} -m unittest", files=("tests/test_*.py",), **more)
+    return Suite(runner="exit", command=f'{PYTHON} -m unittest "$@"', files=("tests/test_*.py",), **more)
 
 
 def results(outcome):
@@ -206,7 +206,6 @@ async def test_shut_in_as_another_user_nothing_gets_out_and_nothing_stays(
     one = verifier(separate, {"tests/test_hostile.py": text, "tests/__init__.py": ""}, namespaces=namespaces)
     outcome = await one.verify("1", REVISION, Verify(suites={"unit": unit_suite()}))
     assert outcome.state is BuildState.PASSED, [one.output for one in outcome.verified.results]
-    assert len(outcome.verified.results) == 2
     await one.release_tree(outcome, Release())
     left = [entry for entry in Path("/proc").iterdir() if entry.name.isdigit() and _is_daemon(entry)]
     assert not left

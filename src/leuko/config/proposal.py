@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import json
 import re
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -11,6 +12,20 @@ from leuko.config.programs import NotRunError, printed
 from leuko.domain.errors import LeukoError
 
 GIT_SECONDS = 20.0
+_PYTHON_TESTS = r"(^|/)(test_[^/]*|[^/]*_test)\.py$"
+_NODE_TESTS = r"\.test\.(js|mjs|cjs)$"
+_PHP_TESTS = r"[^/]Test\.php$"
+_LOOKS_LIKE_TESTS = rf"{_PYTHON_TESTS}|{_NODE_TESTS}|{_PHP_TESTS}|^tests/Pest\.php$"
+_SHAPES = (
+    ("test_*.py", r"(^|/)test_[^/]*\.py$"),
+    ("*_test.py", r"_test\.py$"),
+    ("*.test.js", r"\.test\.js$"),
+    ("*.test.mjs", r"\.test\.mjs$"),
+    ("*.test.cjs", r"\.test\.cjs$"),
+    ("*Test.php", _PHP_TESTS),
+)
+"""Patterns, and what they match."""
+_PLAIN_NAME = re.compile(r"[A-Za-z0-9_.-]+/")
 PLACEHOLDER_HOSTS = ("www1.example.com", "www2.example.com")
 
 
@@ -27,6 +42,10 @@ class Facts:
     files: tuple[str, ...] = ()
     """Names at the top level; folders end with /."""
     make_targets: tuple[str, ...] = ()
+    tests: tuple[str, ...] = ()
+    """Paths of files that look like tests, as many as git knows."""
+    node_tests: bool = False
+    """`npm test` is `node --test`."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -41,6 +60,11 @@ class _Kind:
     exclude: tuple[str, ...] = ()
     prepare: str = ""
     """What a host usually has to do with a release before it can run, as a suggestion."""
+    runner: str = ""
+    """Of a suite, where its tests can be known one by one; `command` starts it."""
+    command: str = ""
+    named: str = ""
+    """How its files of tests are called, as a regular expression of the name alone."""
 
 
 async def look(path: Path) -> Facts:
@@ -63,7 +87,10 @@ async def look(path: Path) -> Facts:
     )
     files, targets = await asyncio.to_thread(_top_level, folder)
     name = re.sub(r"\.git/*$", "", remote.rstrip("/")).replace("\\", "/").replace(":", "/").rpartition("/")[2]
-    return Facts(application_name(name or folder.name), remote, str(folder), branch, files, targets)
+    tests = await _tests(folder)
+    by_node = await asyncio.to_thread(_tested_by_node, folder)
+    title = application_name(name or folder.name)
+    return Facts(title, remote, str(folder), branch, files, targets, tests, by_node)
 
 
 def application_name(text: str) -> str:
@@ -79,6 +106,21 @@ async def _git(folder: Path, *words: str) -> str:
     except NotRunError as error:
         raise LeukoError(f"git {error}", where=str(folder), way_out="Is git installed?") from None
     return result.output.decode("utf-8", "replace").strip() if result.status == 0 else ""
+
+
+async def _tests(folder: Path) -> tuple[str, ...]:
+    """Files that git knows, or would, whose names are those of tests."""
+    said = await _git(folder, "ls-files", "-z", "--cached", "--others", "--exclude-standard", "--deduplicate")
+    return tuple(path for path in said.split("\0") if re.search(_LOOKS_LIKE_TESTS, path))
+
+
+def _tested_by_node(folder: Path) -> bool:
+    try:
+        text = (folder / "package.json").read_text("utf-8", "replace")[:1_000_000]
+        script = json.loads(text)["scripts"]["test"]
+    except (OSError, ValueError, KeyError, TypeError):
+        return False
+    return isinstance(script, str) and re.match(r"node( -[^ ]+)* --test\b", script) is not None
 
 
 def _top_level(folder: Path) -> tuple[tuple[str, ...], tuple[str, ...]]:
@@ -103,7 +145,7 @@ def propose(facts: Facts) -> str:
         looks=f"It looks like {kind.name}."
         if kind.name
         else "It was not clear how it is tested: see `verify`.",
-        verify=_verify(kind),
+        verify=_verify(kind, facts),
         release=_release(kind),
         hosts=", ".join(PLACEHOLDER_HOSTS),
         reload=_text(kind.reload.format(application=facts.application)),
@@ -112,15 +154,41 @@ def propose(facts: Facts) -> str:
     )
 
 
-def _verify(kind: _Kind) -> str:
+def _verify(kind: _Kind, facts: Facts) -> str:
     lines = ["verify:"]
     if kind.setup:
         lines += ["  setup:", *(f"    - {_text(command)}" for command in kind.setup)]
-    if kind.tests:
+    if kind.runner:
+        lines += _suite(kind, facts)
+    elif kind.tests:
         lines += ["  tests:", *(f"    {name}: {_text(command)}" for name, command in kind.tests)]
     else:
         lines += ["  tests:", '    unit: "false"   # <- your test command; until then no change is green']
     return "\n".join(lines)
+
+
+def _suite(kind: _Kind, facts: Facts) -> list[str]:
+    """The tests as a suite: each has a result of its own."""
+    patterns = ", ".join(f'"{pattern}"' for pattern in _patterns(kind, facts))
+    return [
+        "  suites:",
+        "    unit:",
+        f"      runner: {kind.runner}",
+        f"      command: {_text(kind.command)}",
+        f"      files: [{patterns}]",
+        '      # tags: {browser: ["tests/browser/**"]}',
+    ]
+
+
+def _patterns(kind: _Kind, facts: Facts) -> list[str]:
+    """Patterns of the files of tests: below the one folder that has them all, else anywhere."""
+    mine = [path for path in facts.tests if re.search(kind.named, path)]
+    tops = {path.partition("/")[0] if "/" in path else "" for path in mine}
+    top = f"{next(iter(tops))}/" if len(tops) == 1 and "" not in tops else ""
+    if not _PLAIN_NAME.fullmatch(top):
+        top = ""
+    shapes = [shape for shape, expression in _SHAPES if any(re.search(expression, path) for path in mine)]
+    return [f"{top}**/{shape}" for shape in shapes]
 
 
 def _prepare(kind: _Kind) -> str:
@@ -154,9 +222,15 @@ def _kind(facts: Facts) -> _Kind:
             break
     else:
         kind = _Kind("", (), ())
+    if not any(kind.named and re.search(kind.named, path) for path in facts.tests):
+        kind = replace(kind, runner="")
+    if kind.runner == "node" and not facts.node_tests:
+        kind = replace(kind, runner="")
+    if kind.runner == "phpunit" and "tests/Pest.php" in facts.tests:
+        kind = replace(kind, runner="")
     if "test" in facts.make_targets:
         name = f"{kind.name} with a Makefile" if kind.name else "something with a Makefile"
-        return replace(kind, name=name, setup=(), tests=(("all", "make test"),))
+        return replace(kind, name=name, setup=(), tests=(("all", "make test"),), runner="")
     return kind
 
 
@@ -173,7 +247,11 @@ def _python(files: frozenset[str]) -> _Kind:
     else:
         name, test = "Python", ".venv/bin/python -m pytest"
     prepare = " && ".join(setup).replace("pytest ", "")
-    return _Kind(name, setup, (("unit", test),), exclude=(".venv/**",), prepare=prepare)
+    runner = "" if name == "Django" else "pytest"  # Django's own runner makes the database
+    return _Kind(
+        name, setup, (("unit", test),), exclude=(".venv/**",), prepare=prepare,
+        runner=runner, command=test, named=_PYTHON_TESTS,
+    )  # fmt: skip
 
 
 def _node(files: frozenset[str]) -> _Kind:
@@ -188,6 +266,9 @@ def _node(files: frozenset[str]) -> _Kind:
         (install,),
         (("unit", f"{run} test"),),
         f"{run} run --if-present build" if run == "npm" else "",
+        runner="node",
+        command="node --test",
+        named=_NODE_TESTS,
     )
 
 
@@ -195,7 +276,10 @@ def _php(files: frozenset[str]) -> _Kind:
     test = "php artisan test" if "artisan" in files else "vendor/bin/phpunit"
     setup = ("composer install --no-interaction --no-progress",)
     build = "composer install --no-dev --optimize-autoloader --no-interaction --no-progress"
-    return _Kind("PHP", setup, (("unit", test),), build, "sudo systemctl reload php-fpm")
+    return _Kind(
+        "PHP", setup, (("unit", test),), build, "sudo systemctl reload php-fpm",
+        runner="phpunit", command="vendor/bin/phpunit", named=_PHP_TESTS,
+    )  # fmt: skip
 
 
 def _ruby(files: frozenset[str]) -> _Kind:
