@@ -1,4 +1,4 @@
-"""Around verification, and never for a commit to say: the farm, an outside CI, coverage, reverts."""
+"""Around verification, and never for a commit to say: farm, outside CI, coverage, culprits, reverts."""
 
 from __future__ import annotations
 
@@ -47,6 +47,19 @@ class Coverage(Section):
         "off", description="What too little coverage of a change does: nothing, a warning, or a red build."
     )
     least: PercentageText = Field("80%", description="Part of the changed lines that tests should have run.")
+
+
+class Culprits(Section):
+    """The search for the change that broke the tests. Only from the installation's own file."""
+
+    search: bool = Field(True, description="A red build is looked into: which of its changes broke it.")
+    runs: int = Field(60, ge=4, le=1000, description="At most so many runs of what failed; then it gives up.")
+    workers: int = Field(0, ge=0, le=64, description="Runs at the same time; 0: as many as verify.workers.")
+    lock: Literal["off", "warn", "hard"] = Field(
+        "warn",
+        description="The commit lock that a change proved to break the tests takes, until a later change is "
+        "green. `hard`: nothing lands but its revert or its fix.",
+    )
 
 
 class Reverts(Section):

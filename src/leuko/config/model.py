@@ -10,7 +10,7 @@ from typing import Annotated, Any, Literal
 
 from pydantic import Field, model_validator
 
-from leuko.config.farm import Coverage, Farm, Outside, Reverts
+from leuko.config.farm import Coverage, Culprits, Farm, Outside, Reverts
 from leuko.config.quantities import Duration, PercentageText, ShareText, TickCount
 from leuko.config.section import Section
 from leuko.config.sources import (
@@ -316,11 +316,15 @@ class Notify(Section):
         (), description="Notification addresses (Apprise); write them as secrets: `secret:NAME`."
     )
     on: tuple[
-        Literal["live", "rolled_back", "held", "stuck", "build_failed", "observed", "detector", "trend"], ...
+        Literal[
+            "live", "rolled_back", "held", "stuck", "build_failed", "observed", "detector", "trend", "culprit"
+        ],
+        ...,
     ] = Field(
-        ("rolled_back", "held", "stuck", "build_failed", "observed", "detector", "trend"),
+        ("rolled_back", "held", "stuck", "build_failed", "observed", "detector", "trend", "culprit"),
         description="What is told. `observed`: what an observing push would have gone back for; `detector`: "
-        "the verdict is wrong more often than it promises; `trend`: something slowly goes wrong.",
+        "the verdict is wrong more often than it promises; `trend`: something slowly goes wrong; "
+        "`culprit`: which change broke the tests, and its revert.",
     )
     command: tuple[str, ...] = Field((), description="argv run on the controller with the message on stdin.")
 
@@ -371,6 +375,7 @@ class Configuration(Section):
     farm: Farm = Field(Farm(), description="The machines that run the tests.")
     outside: Outside = Field(Outside(), description="Results of another CI that count as verification.")
     coverage: Coverage = Field(Coverage(), description="Changed lines that no test ran.")
+    culprits: Culprits = Field(Culprits(), description="The search for the change that broke the tests.")
     reverts: Reverts = Field(Reverts(), description="Taking back what broke the tests.")
     verify_user: str = Field(
         "leuko-verify",

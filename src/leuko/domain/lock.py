@@ -76,6 +76,8 @@ def blocked(commits: Sequence[Commit], locks: Iterable[Lock]) -> Blocked | None:
     age = {commit.revision: index for index, commit in enumerate(commits)}
     locks = tuple(locks)
     for lock in locks:
+        if lock.kind is LockKind.COMMIT and lock.push is None:
+            continue  # of a change that broke the tests: whatever contains it is pushed when it is green
         names = _of_one_rollback(lock, locks)
         for revision in lock.blocks:
             at = _find(age, revision)

@@ -145,6 +145,23 @@ class History:
         """Object id of the revision's tree: equal trees need no second build."""
         return text(await self._git.ask("rev-parse", "--verify", f"{revision}^{{tree}}")).strip()
 
+    async def has_file(self, revision: str, path: str) -> bool:
+        """True where the revision's tree has it, as a file or a folder."""
+        return bool(await self._git.ask("ls-tree", "-z", "--full-tree", revision, "--", path))
+
+    async def lines_changed(self, base: str | None, head: str) -> dict[str, int]:
+        """Lines added and taken out, by file; a binary file counts as one line."""
+        old = base if base is not None else await self._empty_tree()
+        out = await self._git.ask("diff-tree", "-r", "-z", "--numstat", "--no-renames", old, head)
+        found: dict[str, int] = {}
+        for record in out.split(b"\0"):
+            added, _, rest = record.partition(b"\t")
+            taken, _, name = rest.partition(b"\t")
+            if name:
+                lines = int(added) + int(taken) if added.isdigit() and taken.isdigit() else 1
+                found[name.decode("utf-8", "replace")] = lines
+        return found
+
     async def show_file(self, revision: str, path: str) -> str | None:
         """Text of a file in the revision's tree; None where there is none."""
         found = await self._git.ask("ls-tree", "-z", "--full-tree", "-l", revision, "--", path)
