@@ -35,6 +35,7 @@ class IntentKind(StrEnum):
     MARK = "mark"
     DRILL = "drill"
     READ = "read"
+    REVERT = "revert"
 
     @property
     def about_a_push(self) -> bool:

@@ -14,6 +14,7 @@ from pathlib import Path
 import structlog
 
 from leuko.cancellation import obey
+from leuko.config.verify import Verify
 from leuko.domain.errors import LeukoError
 from leuko.domain.intent import Intent, IntentKind
 from leuko.domain.push import Origin
@@ -24,8 +25,10 @@ from leuko.notify.port import Notifier
 from leuko.releases.archives import Archives
 from leuko.runtime.adopting import Adopting
 from leuko.runtime.builder import Builder
+from leuko.runtime.culprits import Culprits
 from leuko.runtime.drilling import Drilling
 from leuko.runtime.fleet import RemoteFleet
+from leuko.runtime.freezing import frozen_for
 from leuko.runtime.gatehouse import Gatehouse, lock_file_of
 from leuko.runtime.gauging import Judge, Sampling
 from leuko.runtime.ground import Ground
@@ -35,8 +38,10 @@ from leuko.runtime.messenger import Messenger
 from leuko.runtime.obeying import Obeying, overrides_of
 from leuko.runtime.observing import Observing
 from leuko.runtime.planning import Planner
+from leuko.runtime.probing import BuildProber
 from leuko.runtime.pusher import Pusher
 from leuko.runtime.queue import Queue
+from leuko.runtime.reverting import Reverting
 from leuko.runtime.studying import Studying
 from leuko.runtime.supervision import Loop
 from leuko.runtime.trends import LOOK_SECONDS, TrendWatch
@@ -87,7 +92,10 @@ class Controller:
         self.fleet = RemoteFleet(ground, doors.pool, Orders(), self.archives)
         self.planner = Planner(ground, self.mirror.history, self.archives)
         self.queue = Queue(ground, self.planner)
-        self.builder = Builder(ground, self.mirror, self._verifier(), self.archives)
+        verifier = self._verifier()
+        self.builder = Builder(ground, self.mirror, verifier, self.archives)
+        self.culprits = Culprits(ground, self.mirror, self._prober(verifier))
+        self.reverting = Reverting(ground, self.mirror)
         self.sampling = Sampling(ground, doors.readings, self.fleet.start)
         self.judge = Judge(ground, doors.readings)
         self.studying = Studying(ground)
@@ -112,6 +120,7 @@ class Controller:
             self._look_once,
             self.drilling.ask,
             read=Logs(ground, self.fleet.start).read,
+            revert=self.reverting.ask,
         )
         self.messenger = Messenger(ground, doors.notifiers, doors.address)
         self.loops = self._loops()
@@ -133,6 +142,14 @@ class Controller:
             mask=self.ground.secrets.mask,
         )
 
+    def _prober(self, verifier: LocalVerifier) -> BuildProber:
+        history = self.mirror.history
+
+        async def verify_of(revision: str) -> Verify:
+            return (await frozen_for(self.ground.configuration, history, revision)).verify
+
+        return BuildProber(verifier, verify_of, history.has_file)
+
     def _loops(self) -> list[Loop]:
         clock, bell = self.ground.clock, self.ground.bell
         return [
@@ -143,6 +160,8 @@ class Controller:
             Loop("drill", self.drilling.step, INTENT_SECONDS, clock, bell.ear()),
             Loop("study", self.studying.step, INTENT_SECONDS, clock, bell.ear()),
             Loop("build", self.builder.step, INTENT_SECONDS, clock, bell.ear()),
+            Loop("search culprits", self.culprits.step, INTENT_SECONDS, clock, bell.ear()),
+            Loop("look after culprits", self.reverting.step, INTENT_SECONDS, clock, bell.ear()),
             Loop("offer what is green", self._offer, INTENT_SECONDS, clock, bell.ear()),
             Loop("look after the fleet", self.guard.look, _look_seconds(self.ground), clock),
             Loop("tidy readings", self._tidy, TIDY_SECONDS, clock),

@@ -79,17 +79,23 @@ class Messenger:
             case "build" if data.get("to") == "failed":
                 said = await self._of_build(event)
                 return self._message("build_failed", Tone.FAILURE, "build failed", said)
-            case "push.spared":
-                title, said = f"{event.subject} goes on, observed", str(data.get("reason"))
-                return self._message("observed", Tone.WARNING, title, said, f"pushes/{data.get('push')}")
+            case "culprit" | "revert":
+                return self._of_tests(event)
+            case "push" | "push.spared":
+                return self._of_pushes(event)
             case "trend" if data.get("to") in ("found", "worse"):
                 return self._of_trend(event)
             case "detector":
                 return self._of_detector(event)
-            case "push" if data.get("to") in TOLD and "from" in data:
-                return self._of_push(event)
             case _:
                 return None
+
+    def _of_pushes(self, event: Event) -> Message | None:
+        data = event.data
+        if event.kind == "push.spared":
+            title, said = f"{event.subject} goes on, observed", str(data.get("reason"))
+            return self._message("observed", Tone.WARNING, title, said, f"pushes/{data.get('push')}")
+        return self._of_push(event) if data.get("to") in TOLD and "from" in data else None
 
     def _of_trend(self, event: Event) -> Message:
         data = event.data
@@ -103,6 +109,33 @@ class Messenger:
             return self._message("detector", Tone.SUCCESS, "the verdict keeps its promise again", told)
         reason = str(event.data.get("reason"))
         return self._message("detector", Tone.FAILURE, "the verdict is wrong too often", reason)
+
+    def _of_tests(self, event: Event) -> Message | None:
+        to = event.data.get("to")
+        if event.kind == "culprit":
+            return self._of_culprit(event) if to in ("found", "ended") else None
+        return self._of_revert(event) if to in ("landed", "refused") else None
+
+    def _of_culprit(self, event: Event) -> Message:
+        """To whoever broke it, by name and address: who is told reads whom it is about."""
+        data = event.data
+        named = [f"{one['author']} <{one['email']}>" for one in data.get("culprits", ()) if one.get("email")]
+        body = f"{data.get('reason')}\nFor: {', '.join(named)}" if named else str(data.get("reason"))
+        found = data["to"] == "found"
+        title = "the culprit of a red build is found" if found else "a red build without a culprit"
+        culprits = data.get("culprits") or [{}]
+        page = f"changes/{culprits[0]['revision']}" if culprits[0] else ""
+        return self._message("culprit", Tone.FAILURE if found else Tone.WARNING, title, body, page)
+
+    def _of_revert(self, event: Event) -> Message:
+        data = event.data
+        what = f"revert of {str(data.get('of'))[:12]}"
+        if data["to"] == "refused":
+            title, tone, body = f"the {what} did not land", Tone.WARNING, str(data.get("reason"))
+        else:
+            how = "by itself, as configured" if data.get("automatic") else f"by {data.get('by')}"
+            title, tone, body = f"the {what} landed", Tone.SUCCESS, f"{str(data.get('revision'))[:12]}, {how}"
+        return self._message("culprit", tone, title, body, f"changes/{data.get('of')}")
 
     def _of_push(self, event: Event) -> Message | None:
         data = event.data

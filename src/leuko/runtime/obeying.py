@@ -79,6 +79,7 @@ class Obeying:
     """Looks at the branch now."""
     drill: Callable[[Intent], Awaitable[Answer]]
     read: Callable[[Intent], Awaitable[Answer]] = _nowhere
+    revert: Callable[[Intent], Awaitable[Answer]] = _nowhere
 
     def __post_init__(self) -> None:
         self._slow: dict[int, asyncio.Task[None]] = {}
@@ -182,6 +183,7 @@ class Obeying:
             IntentKind.LIMIT: partial(set_limit, self.ground),
             IntentKind.MARK: partial(mark, self.ground),
             IntentKind.READ: self.read,
+            IntentKind.REVERT: self.revert,
             IntentKind.DRILL: self.drill,
             IntentKind.OBSERVE: Observing(self.ground).obey,
             **dict.fromkeys(STUDIES, partial(self._studies, self.ground.line)),

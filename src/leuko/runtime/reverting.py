@@ -6,7 +6,7 @@ that dies between them finds out from the branch itself, which never gets a seco
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 from typing import Any
@@ -49,7 +49,7 @@ class Reverting:
             await self._let_go(inquiry)
             if search.ended_at is not None and now - search.ended_at <= YOUNG:
                 for culprit in inquiry.culprits:
-                    search, inquiry = await self._look_after(search, inquiry, culprit, found)  # noqa: PLW2901 - the row as it is now
+                    search, inquiry = await self._look_after(search, inquiry, culprit)  # noqa: PLW2901 - the row as it is now
 
     # -- locks ------------------------------------------------------------------------------------------
 
@@ -74,7 +74,7 @@ class Reverting:
     # -- reverts ----------------------------------------------------------------------------------------
 
     async def _look_after(
-        self, search: CulpritSearch, inquiry: Inquiry, culprit: Suspect, searches: Sequence[CulpritSearch]
+        self, search: CulpritSearch, inquiry: Inquiry, culprit: Suspect
     ) -> tuple[CulpritSearch, Inquiry]:
         known = inquiry.reversal(culprit.revision)
         if known is None:
@@ -85,7 +85,7 @@ class Reverting:
         begun = known.landing_at is not None
         if not begun and not await self._may_land(inquiry, culprit):
             return search, inquiry
-        if not begun and (over := self._over_the_cap(searches)):
+        if not begun and (over := await self._over_the_cap()):
             return await self._keep(search, inquiry, replace(known, trouble=over))
         if not begun:
             about = replace(known, landing_at=self.ground.clock.now(), by=BY, automatic=True)
@@ -102,7 +102,8 @@ class Reverting:
         mended = any(one.state is ChangeState.GREEN for one in later)
         return not mended and not culprit.subject.startswith("Revert ")
 
-    def _over_the_cap(self, searches: Sequence[CulpritSearch]) -> str:
+    async def _over_the_cap(self) -> str:
+        searches = await self.ground.store.culprits.recent(self.ground.line, limit=RECENT)
         now, most = self.ground.clock.now(), self.ground.configuration.reverts.a_day
         reversals = [one for search in searches for one in from_json(search.record, Inquiry).reversals]
         lately = sum(

@@ -49,6 +49,7 @@ ARGUMENTS: Mapping[IntentKind, Mapping[str, type]] = {
     IntentKind.UNLOCK: {"lock": str, "forget": bool},
     IntentKind.ADOPT: {"host": str, "component": str},
     IntentKind.VERIFY: {"revision": str},
+    IntentKind.REVERT: {"revision": str, "prepare": bool},
     IntentKind.MARK: {"push": int, "correct": bool},
     IntentKind.READ: {"what": str, "host": str, "since": float},
     IntentKind.DRILL: {"fault": str, "host": str, "gauge": str, "line": str},
@@ -100,6 +101,7 @@ _REQUIRED = {
     IntentKind.VERIFY: ("revision",),
     IntentKind.LIMIT: ("gauge",),
     IntentKind.MARK: ("push",),
+    IntentKind.REVERT: ("revision",),
     IntentKind.READ: ("what",),
     IntentKind.REPLAY: ("push",),
 }
