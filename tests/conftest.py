@@ -30,6 +30,10 @@ def _has(name: str) -> bool:
         case "graphite":
             web = Path("/usr/lib/python3/dist-packages/graphite/settings.py")
             return web.exists() and shutil.which("carbon-cache") is not None
+        case "node":
+            return shutil.which("node") is not None
+        case "phpunit":
+            return shutil.which("phpunit") is not None
         case "chromium":
             return shutil.which("chromium") is not None
         case _:

@@ -12,6 +12,8 @@ need /usr/sbin/sshd openssh-server
 need rsync rsync
 need chromium chromium
 need prometheus prometheus
+need node nodejs
+need phpunit phpunit
 need /usr/sbin/mariadbd mariadb-server
 need carbon-cache graphite-carbon
 [ -e /usr/lib/python3/dist-packages/graphite/settings.py ] || missing="$missing graphite-web"

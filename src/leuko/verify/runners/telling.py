@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import re
 from collections.abc import Sequence
+from pathlib import PurePosixPath
 from typing import Any
 
 from leuko.config.verify import Suite
@@ -52,6 +53,7 @@ def told(assignment: Assignment, *, last: bool = False, top: str = "") -> bytes:
         "file_timeout": suite.timeout,
         "last": last,
         "channel": _CHANNEL[suite.runner],
+        "python": suite.runner in ("pytest", "unittest"),
         "plugin": _PLUGIN if suite.runner == "pytest" else "",
         "site": suite.runner == "unittest" and kept is None,
         "report": suite.report,
@@ -106,8 +108,20 @@ def _argv(suite: Suite, files: tuple[str, ...], only: dict[str, list[str]] | Non
             return shell(with_files(command), _NODE + files)
         case "phpunit":
             return shell(with_files(command), _PHPUNIT + _filter(only, files) + files)
+        case "unittest":
+            return shell(with_files(command), _modules(files, only))
         case _:
             return shell(with_files(command), files)
+
+
+def _modules(files: Sequence[str], only: dict[str, list[str]] | None) -> tuple[str, ...]:
+    """What unittest, Django's included, is told of files: the names of their modules, or of single tests."""
+    found = []
+    for file in files:
+        module = str(PurePosixPath(file).with_suffix("")).replace("/", ".")
+        names = (only or {}).get(file)
+        found += [f"{module}.{_NUMBERED.sub('', name)}" for name in names] if names else [module]
+    return tuple(dict.fromkeys(found))
 
 
 def _filter(only: dict[str, list[str]] | None, files: tuple[str, ...]) -> tuple[str, ...]:

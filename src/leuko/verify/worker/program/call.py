@@ -70,7 +70,9 @@ class Call:
         station.frames.emit("call", call=self._number)
         self._begun = time.monotonic()
         try:
-            started = station.start(self._task, argv, env, self._top, self._out.writer, self._err.writer)
+            started = station.start(
+                self._task, argv, env, self._top, self._out.writer, self._err.writer, scratch
+            )
         except OSError as error:
             self._finish_pipes()
             self._say_end(None, scratch, trouble="cannot be started: {}".format(error.strerror or error))

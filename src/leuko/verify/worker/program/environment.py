@@ -29,7 +29,8 @@ def call_environment(
     if assignment.get("site"):
         paths.insert(0, os.path.join(station.tools, "leuko_worker", "site"))
     own = env.get("PYTHONPATH")
-    ours["PYTHONPATH"] = os.pathsep.join([*paths, own] if own else paths)
+    if assignment["python"]:
+        ours["PYTHONPATH"] = os.pathsep.join([*paths, own] if own else paths)
     plugin = assignment.get("plugin", "")
     if plugin:
         ours["PYTEST_PLUGINS"] = ",".join(filter(None, [env.get("PYTEST_PLUGINS", ""), plugin]))

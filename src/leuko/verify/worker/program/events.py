@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import faulthandler
 import json
 import os
+import signal
 import sys
-from typing import Any, Dict, Optional
+from typing import Any, Dict, Optional, Sequence
 
 SPEC = "LEUKO_WORKER_SPEC"
 """Environment variable: path of a JSON file with `pipe`, `top`, `files`, `only`, `nonce` and `restore`."""
@@ -53,6 +55,14 @@ class Teller:
             while view:
                 view = view[os.write(self._pipe, view) :]
         except OSError:  # the worker is gone, and will end us
+            pass
+
+    def greet(self, runner: str, captured: Sequence[int] = ()) -> None:
+        """Says who tells, and where prints are captured; lets the worker ask where a test stands."""
+        self.tell("hello", pid=os.getpid(), runner=runner, captured=list(captured))
+        try:  # the dump goes past a capture, to what the command prints
+            faulthandler.register(signal.SIGXCPU, file=os.fdopen(os.dup(self.out), "w"), chain=True)
+        except (AttributeError, OSError, ValueError, RuntimeError):
             pass
 
     def mark(self) -> int:

@@ -59,8 +59,13 @@ def descendants(pid: int) -> Set[int]:
 
 def kill_group(group: int, how: int = signal.SIGKILL) -> None:
     """Signals a process group; gone already is fine."""
-    with contextlib.suppress(ProcessLookupError, PermissionError):
+    try:
         os.killpg(group, how)
+    except ProcessLookupError:  # not a group yet: a fork that has only begun
+        with contextlib.suppress(ProcessLookupError, PermissionError):
+            os.kill(group, how)
+    except PermissionError:
+        pass
 
 
 def kill_all(spared: Iterable[int] = (), patience: float = 5.0) -> int:

@@ -7,9 +7,7 @@ stop the other files, and --maxfail leaves tests unrun.
 
 from __future__ import annotations
 
-import faulthandler
 import os
-import signal
 from typing import Any, Dict, List, Optional, Set
 
 import pytest
@@ -54,11 +52,7 @@ class _Telling:
                 one.snap = _bounded(one.snap, one.tmpfile)
             except (AttributeError, OSError, ValueError):
                 pass
-        self._teller.tell("hello", pid=os.getpid(), runner="pytest " + pytest.__version__, captured=captured)
-        try:  # the dump goes past the capture, to what the command prints
-            faulthandler.register(signal.SIGXCPU, file=os.fdopen(os.dup(self._teller.out), "w"), chain=True)
-        except (AttributeError, OSError, ValueError, RuntimeError):
-            pass
+        self._teller.greet("pytest " + pytest.__version__, captured)
 
     def _place(self, nodeid: str) -> List[str]:
         """File as the worker calls it, and name in it."""

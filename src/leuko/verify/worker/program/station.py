@@ -9,12 +9,15 @@ import tempfile
 from collections import deque
 from typing import Any, Deque, Dict, List, Optional
 
+from .events import SPEC
 from .frames import Frames
 from .pipes import Waiting
 from .processes import reap
 from .started import Cold, search
+from .warm import ColdError, Loaded, Warm
 
 _READ = 1 << 18
+_MOST_LOADED = 4
 
 
 class Station:
@@ -26,6 +29,7 @@ class Station:
         self.waiting = waiting
         self.tools = tools
         self._folder = folder
+        self._loaded: Dict[str, Optional[Loaded]] = {}
         self._rest = b""
         self._lines: Deque[Dict[str, Any]] = deque()
         self._cancelled = False
@@ -50,16 +54,61 @@ class Station:
         return ""
 
     def start(
-        self, task: Dict[str, Any], argv: List[str], env: Dict[str, str], top: str, out: int, err: int
+        self,
+        task: Dict[str, Any],
+        argv: List[str],
+        env: Dict[str, str],
+        top: str,
+        out: int,
+        err: int,
+        scratch: str,
     ) -> Any:
-        """Starts a call's command. Raises OSError."""
+        """Starts a call's command: in a fork of a loaded runner where that may be. Raises OSError."""
+        if task.get("warm"):
+            try:
+                return self._fork(task["warm"], env, top, out, err, scratch)
+            except ColdError as error:
+                self.frames.emit("note", text="the runner is not kept loaded: {}".format(error))
         if not search(argv[0], env):
             raise FileNotFoundError(2, "{}: no such program".format(argv[0]))
         return Cold(argv, env, top, out, err)
 
+    def _fork(
+        self, warm: Dict[str, Any], env: Dict[str, str], top: str, out: int, err: int, scratch: str
+    ) -> Warm:
+        own = {name: value for name, value in env.items() if name != SPEC}
+        key = json.dumps([warm["head"], warm["module"], top, own], sort_keys=True)
+        if key not in self._loaded:
+            self._make_room()
+            self._loaded[key] = None  # when it fails, it is not tried again
+            self._loaded[key] = Loaded(self.tools, warm["head"], warm["module"], own, top)
+        loaded = self._loaded[key]
+        if loaded is None:
+            raise ColdError("it was tried before")
+        request = {"module": warm["module"], "arguments": warm["arguments"], "env": env, "cwd": top}
+        place = os.path.join(scratch, "request.json")
+        with open(place, "w", encoding="utf-8") as file:
+            json.dump(request, file)
+        try:
+            pid = loaded.start(place, out, err)
+        except ColdError:
+            self._loaded[key] = None
+            loaded.close()
+            raise
+        loaded.listen(self.waiting)
+        return Warm(loaded, pid)
+
+    def _make_room(self) -> None:
+        """Few are kept loaded: they take memory."""
+        while len(self._loaded) >= _MOST_LOADED:
+            oldest = self._loaded.pop(next(iter(self._loaded)))
+            if oldest is not None:
+                oldest.close()
+
     def between(self) -> None:
         """Between two batches: buries what was left to us."""
-        reap((self._keeper,))
+        loaded = [each.pid for each in self._loaded.values() if each is not None]
+        reap((self._keeper, *loaded))
 
     def scratch(self) -> str:
         """A folder for one call."""
