@@ -20,7 +20,7 @@ PYTHON = "/usr/bin/python3"
 
 
 def shell_suite(**more):
-    return Suite(runner="exit", command='sh "$@"', files=("tests/*.sh",), **more)
+    return Suite(runner="exit", command='exec sh "$@"', files=("tests/*.sh",), **more)
 
 
 def unit_suite(**more):
@@ -142,7 +142,7 @@ async def test_tests_of_a_tree_that_passed_need_not_run_again(own, verifier):
 async def test_a_worker_that_is_killed_is_replaced_and_the_build_goes_on(place, own, verifier):
     """The machine's memory ran out, say: the program that carries the batch is gone in the middle of a test."""
     flag = place / "flag"
-    script = f'if [ -e {flag} ]; then exit 0; fi; touch {flag}; kill -9 "$LEUKO_WORKER"; sleep 1000'
+    script = f"if [ -e {flag} ]; then exit 0; fi; touch {flag}; kill -9 $PPID; sleep 1000"
     files = {"tests/a.sh": script, "tests/b.sh": "true", "tests/c.sh": "true"}
     outcome = await verifier(own, files).verify("1", REVISION, Verify(suites={"shell": shell_suite()}))
     assert outcome.state is BuildState.PASSED, outcome.reason
@@ -152,7 +152,7 @@ async def test_a_worker_that_is_killed_is_replaced_and_the_build_goes_on(place, 
 
 
 async def test_a_test_that_kills_its_worker_each_time_is_broken_not_red(own, verifier):
-    files = {"tests/a.sh": 'kill -9 "$LEUKO_WORKER"; sleep 1000', "tests/b.sh": "true"}
+    files = {"tests/a.sh": "kill -9 $PPID; sleep 1000", "tests/b.sh": "true"}
     outcome = await verifier(own, files).verify("1", REVISION, Verify(suites={"shell": shell_suite()}))
     assert outcome.state is BuildState.BROKEN
     assert "shell: tests/a.sh: 3 workers died while it ran" in outcome.reason

@@ -13,6 +13,7 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 
+from leuko.cancellation import end as end_task
 from leuko.domain.case import CaseEnded, CaseEvent
 from leuko.verify.capture import Capture, Mask, unmasked
 from leuko.verify.command import kill_group
@@ -23,6 +24,8 @@ from leuko.verify.worker import greeting, start_argv
 _CHUNK = 1 << 18
 _PATIENCE = 5.0
 """Seconds that a worker has to end what it runs when it is told so; then it is killed."""
+_LAST_WORDS = 0.5
+"""Seconds in which what a dead worker said still comes in."""
 _LOG_CAP = 256 * 1024
 
 _MOVE_IN = """
@@ -190,14 +193,31 @@ class LocalEngine:
             raise _lost(one, _how(process)) from error
 
     async def _followed(self, one: _Worker, process: asyncio.subprocess.Process, reading: Reading) -> None:
-        """Until the batch ends."""
+        """Until the batch ends. A worker's death is seen by its process, not only by the end of its output:
+        something that it started may hold that open.
+        """
         assert process.stdout is not None
-        while reading.end is None:
-            data = await process.stdout.read(_CHUNK)
-            if not data:
-                await process.wait()
-                raise _lost(one, _how(process), reading.noise)
-            reading.feed(data)
+        gone = asyncio.create_task(process.wait())
+        try:
+            while reading.end is None:
+                data = await self._next(process.stdout, gone)
+                if not data:
+                    await process.wait()
+                    raise _lost(one, _how(process), reading.noise)
+                reading.feed(data)
+        finally:
+            gone.cancel()
+
+    async def _next(self, output: asyncio.StreamReader, gone: asyncio.Task[int]) -> bytes:
+        """What the worker says next; nothing where it is gone and said all that it had to say."""
+        read = asyncio.create_task(output.read(_CHUNK))
+        try:
+            await asyncio.wait({read, gone}, return_when=asyncio.FIRST_COMPLETED)
+            if not read.done():
+                await asyncio.wait({read}, timeout=_LAST_WORDS)
+            return read.result() if read.done() else b""
+        finally:
+            await end_task(read)
 
     async def _stopped(self, one: _Worker, process: asyncio.subprocess.Process, reading: Reading) -> None:
         """Ends what it runs. A worker that does so in time stays, loaded as it is."""
