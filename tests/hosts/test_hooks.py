@@ -186,7 +186,7 @@ async def test_an_unhealthy_host_fails_the_order_with_the_link_on_the_target(sta
     outcome = await switch(staged, health="echo 500; exit 22", health_tries=3, health_pause=0.01)
     assert outcome.result is Result.FAILED
     assert outcome.reason.startswith("health failed with exit code 22")
-    assert outcome.reason.endswith("after 3 tries")
+    assert outcome.reason.endswith("after 3 tries: 500")
     assert outcome.output == "500\n500\n500\n"
     assert staged.current == staged.release
 
@@ -265,6 +265,7 @@ async def test_hooks_around_staging(here):
     }
     outcome = await here.stage(release, hooks=hooks)
     assert outcome.reason.startswith("after_stage failed with exit code 5")
+
     assert outcome.output.splitlines() == [
         f"before_stage in {here.root}",
         f"after_stage in {here.root}/releases/{release}",
@@ -275,3 +276,10 @@ async def test_hooks_around_staging(here):
     assert again.done
     assert again.facts["copied"] == "nothing"
     assert (await here.give("switch", target=release)).done
+
+
+async def test_a_failed_hook_says_the_last_line_it_printed_and_no_secret(staged):
+    noise = '. "$LEUKO_SECRETS"; printf "one\\033[31m\\nno such library: %s\\n\\n" "$KEY" >&2; exit 3'
+    outcome = await switch(staged, hooks={"reload": noise}, secrets={"KEY": "open-sesame-42"})
+    assert outcome.reason.startswith("reload failed with exit code 3 after ")
+    assert outcome.reason.endswith(" s: no such library: ***")

@@ -35,7 +35,7 @@ def refused(intent, code: str) -> None:
 
 async def running(yard, state: State = State.WATCHING):
     await yard.live(await yard.release("one"))
-    push = await yard.queue.propose(await yard.release("two"), Origin.PERSON, "ann")
+    push = await yard.queue.propose(await yard.release("two"), Origin.PERSON, "ann", "")
     return await yard.become(push, state)
 
 
@@ -188,6 +188,33 @@ async def test_a_plan_changes_nothing(yard) -> None:
     assert [host["name"] for host in plan.answer["plan"]["hosts"]] == ["www1", "www2", "www3"]
     assert await yard.store.pushes.pending(LINE) is None
     refused(await yard.ask(K.PLAN, revision=await yard.commit("three")), "P007")
+
+
+async def test_a_push_of_what_is_being_pushed_already_is_that_push(yard) -> None:
+    push = await running(yard)
+    for named in (push.revision, push.revision[:10]):
+        answer = await yard.ask(K.PUSH, revision=named)
+        assert (answer.answer.get("push"), answer.answer.get("state")) == (push.number, "WATCHING")
+    assert await yard.store.pushes.pending(LINE) is None
+    anew = (await yard.ask(K.PUSH, revision=push.revision, override_blocks="it must")).answer["push"]
+    assert anew != push.number
+    third = await yard.release("three")
+    waits = (await yard.ask(K.PUSH, revision=third.revision)).answer["push"]
+    assert (await yard.ask(K.PUSH, revision=third.revision)).answer["push"] == waits
+
+
+async def test_what_was_adopted_goes_back_with_the_hooks_of_now(yard) -> None:
+    """It has none of its own, and those of the day it was adopted on may have been wrong."""
+    adopted = await yard.queue.propose(await yard.release("one"), Origin.ADOPTED, "ann", first=True)
+    await yard.become(adopted, State.LIVE)
+    fleet = yard.ground.configuration.fleet
+    hooks = fleet.hooks.model_copy(update={"reload": "mended"})
+    yard.ground.configuration = yard.ground.configuration.model_copy(
+        update={"fleet": fleet.model_copy(update={"hooks": hooks})}
+    )
+    draft = await yard.obeying.planner.draft(await yard.release("two"), Origin.PERSON, "ann", "")
+    assert draft.push.base == adopted.release
+    assert draft.base_configuration.fleet.hooks.reload == "mended"
 
 
 async def test_a_hotfix_is_live_plus_that_commit(yard) -> None:

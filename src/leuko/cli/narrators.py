@@ -19,6 +19,8 @@ if TYPE_CHECKING:
 _DIGITS = re.compile(r"[0-9]+")
 _TIMES = re.compile(r"\([^()]* ago\)|\(now\)")
 """How long ago something was, as sentences say it: it changes with every look."""
+UNSEEN = "the controller has not looked at it yet"
+"""So it is with every push, for a moment."""
 EACH_TICKS = 6
 """A log gets a line about a watch that goes on unchanged every so many ticks."""
 
@@ -73,7 +75,7 @@ class Lines(Silent):
         if story.push is None:
             return
         push = story.push
-        if story.waits:
+        if story.waits and UNSEEN not in story.waits:
             self._once(f"  {story.waits}", f"waits {_TIMES.sub('', story.waits)}")
         if not story.over:
             mark = f"{push['state']} {push['phase']} {push['since']}"

@@ -58,6 +58,7 @@ class Origin(StrEnum):
     RETRY = "retry"
     ROLLBACK = "rollback"
     DRILL = "drill"
+    ADOPTED = "adopted"
 
 
 class Cause(StrEnum):

@@ -30,6 +30,18 @@ _WORDS = {
 }
 
 
+_EXIT = "failed with exit code"
+_SHOWN = 160
+"""Characters of a failed hook's last line that its sentence ends with."""
+
+
+def _last_words(output: str) -> str:
+    """`: sudo: systemctl: command not found`, or nothing where it printed nothing."""
+    lines = ["".join(c if c.isprintable() else " " for c in line).strip() for line in output.splitlines()]
+    last = next((line for line in reversed(lines) if line), "")
+    return f": {last[:_SHOWN]}" if last else ""
+
+
 @dataclass
 class _Reply:
     """What the program has said so far."""
@@ -60,11 +72,12 @@ class _Reply:
     def outcome(self, order: Order) -> Outcome:
         """For the caller, with the secrets masked."""
         facts = dict(self.facts)
-        reason = facts.pop("reason", "")
+        reason = orders.masked(facts.pop("reason", ""), order.secrets)
+        output = orders.masked(self.output.decode("utf-8", "replace"), order.secrets)
         return Outcome(
             self.result or Result.UNKNOWN,
-            orders.masked(reason, order.secrets),
-            orders.masked(self.output.decode("utf-8", "replace"), order.secrets),
+            f"{reason}{_last_words(output)}" if _EXIT in reason else reason,
+            output,
             _number(facts.pop("seconds", "")),
             _number(facts.pop("link_ns", "")) / 1e9,
             facts,

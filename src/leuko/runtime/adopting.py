@@ -122,7 +122,7 @@ class Adopting:
             created_at=now,
             started_at=now,
             ended_at=now,
-            origin=Origin.PERSON,
+            origin=Origin.ADOPTED,
             by=intent.by,
             why=intent.why or "adopted: it ran before Leuko came",
         )

@@ -125,8 +125,7 @@ class Sampling:
         push = await ground.store.pushes.active(ground.line) or await ground.store.pushes.live(ground.line)
         if push is None:
             return ground.configuration
-        own, _ = await ground.store.pushes.configurations(ground.line, push.number)
-        frozen = await ground.frozen(own)
+        frozen = await ground.configuration_of(push)
         return ground.configuration.model_copy(
             update={"gauges": {**ground.configuration.gauges, **frozen.gauges}}
         )

@@ -15,6 +15,7 @@ from leuko.config.model import Configuration
 from leuko.config.secrets import Secrets
 from leuko.domain.fleet import Host
 from leuko.domain.line import Line
+from leuko.domain.push import Origin, Push
 from leuko.store.errors import Lost
 from leuko.store.leases import Lease
 from leuko.store.store import Store
@@ -97,6 +98,16 @@ class Ground:
     def host(self, name: str) -> Host | None:
         """By name; None for one that left the fleet."""
         return self._hosts.get(name)
+
+    async def configuration_of(self, push: Push) -> Configuration:
+        """What a push was frozen with. What was adopted says nothing of itself: the installation's of now.
+
+        A reload hook that was wrong when it was adopted would else keep the fleet from ever going back to it.
+        """
+        if push.origin is Origin.ADOPTED:
+            return self.configuration
+        own, _ = await self.store.pushes.configurations(self.line, push.number)
+        return await self.frozen(own)
 
     async def frozen(self, digest: str) -> Configuration:
         """What a push or release was frozen with; the installation's where there is none."""

@@ -61,8 +61,7 @@ class Guard:
     async def _configuration(self, live: Push | None) -> Configuration:
         if live is None:
             return self._ground.configuration
-        own, _ = await self._ground.store.pushes.configurations(self._ground.line, live.number)
-        return await self._ground.frozen(own)
+        return await self._ground.configuration_of(live)
 
     async def _probe_all(self, configuration: Configuration) -> list[tuple[Host, Facts]]:
         places = asyncio.Semaphore(PROBED_AT_ONCE)

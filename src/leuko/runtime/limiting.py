@@ -71,8 +71,7 @@ async def with_live_gauges(ground: Ground) -> Configuration:
     push = await pushes.active(line) or await pushes.live(line)
     if push is None:
         return ground.configuration
-    own, _ = await pushes.configurations(line, push.number)
-    frozen = await ground.frozen(own)
+    frozen = await ground.configuration_of(push)
     gauges = {**ground.configuration.gauges, **frozen.gauges}
     return ground.configuration.model_copy(update={"gauges": gauges})
 

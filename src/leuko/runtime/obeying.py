@@ -266,6 +266,9 @@ class Obeying:
             await self.look()  # whoever pushed to the branch a moment ago means that
         revision = await self._revision(named)
         await self._refuse_live(revision, named=bool(named))
+        under_way = await self._under_way(revision, intent)
+        if under_way is not None:
+            return {"push": under_way.number, "state": under_way.state.value}
         release = await self.ground.store.releases.get(self.ground.line, revision)
         if release is None:
             return await self._verify_first(revision)
@@ -278,6 +281,20 @@ class Obeying:
             overrides=overrides_of(intent),
         )
         return {"push": push.number, "state": push.state.value}
+
+    async def _under_way(self, revision: str, intent: Intent) -> Push | None:
+        """The push that carries it already, as continuous delivery often does: a second one would only wait.
+
+        Who overrides something means more than that push does.
+        """
+        pushes, line = self.ground.store.pushes, self.ground.line
+        if any(value for name, value in intent.arguments.items() if name != "revision"):
+            return None
+        for push in (await pushes.active(line), await pushes.pending(line)):
+            going_back = push is not None and push.state is State.ROLLING_BACK
+            if push is not None and push.revision == revision and not going_back:
+                return push
+        return None
 
     async def _refuse_live(self, revision: str, *, named: bool) -> None:
         """Pushing what runs by mistake would look like a success of something else."""

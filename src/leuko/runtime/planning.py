@@ -91,9 +91,7 @@ class Planner:
                 code="P010",
             )
         configuration = await frozen_for(ground.configuration, self._history, release.revision)
-        base_configuration = await ground.frozen(
-            (await ground.store.pushes.configurations(ground.line, base.number))[0] if base else ""
-        )
+        base_configuration = await ground.configuration_of(base) if base else ground.configuration
         commits, straight = await self._commits(base.revision if base else None, release.revision)
         longer = origin is Origin.RETRY and await self._was_rolled_back(release)
         plan = await self._plan(
@@ -123,11 +121,9 @@ class Planner:
     async def rollback(self, live: Push, target: Push, by: str, why: str) -> Draft:
         """A push back: made as if the live release had just been switched on everywhere; all go back."""
         ground = self._ground
-        own, _ = await ground.store.pushes.configurations(ground.line, live.number)
-        to, _ = await ground.store.pushes.configurations(ground.line, target.number)
         commits, straight = await self._commits(target.revision, live.revision)
         hosts = tuple(PlannedHost(host.name, host.role, 0) for host in ground.hosts if host.pushed)
-        configuration = await ground.frozen(own)
+        configuration = await ground.configuration_of(live)
         plan = Plan(
             hosts=hosts,
             watches=(1,),
@@ -151,13 +147,12 @@ class Planner:
             by=by,
             why=why,
         )
-        return Draft(push, plan, configuration, await ground.frozen(to))
+        return Draft(push, plan, configuration, await ground.configuration_of(target))
 
     async def drill(self, live: Push, by: str, why: str) -> Draft:
         """A push of what is live to the canaries that the next push would have; it always goes back."""
         ground = self._ground
-        own, _ = await ground.store.pushes.configurations(ground.line, live.number)
-        configuration = await ground.frozen(own)
+        configuration = await ground.configuration_of(live)
         hosts = [host for host in ground.hosts if host.pushed]
         rotation = (await self._rotation()) if configuration.push.rotate else 0
         phases = assign_phases(hosts, phase_rules(configuration), hold_back(configuration), rotation=rotation)

@@ -24,7 +24,8 @@ class Tallies:
     async def count(self, line: Line, promised: float) -> Tally:
         """Over all pushes of the line; the evidence of the newest."""
         push, mark, study = schema.push, schema.mark, schema.study
-        judged = push.c.origin.not_in((Origin.ROLLBACK.value, Origin.DRILL.value))
+        unjudged = (Origin.ROLLBACK.value, Origin.DRILL.value, Origin.ADOPTED.value)
+        judged = push.c.origin.not_in(unjudged)
         stopped = (push.c.state != State.LIVE.value) & (push.c.stop_cause == Cause.VERDICT.value)
         live = push.c.state == State.LIVE.value
         counts = select(stopped, func.count()).where(schema.of(push, line), judged, stopped | live)
