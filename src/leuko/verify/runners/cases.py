@@ -24,6 +24,7 @@ class Cases:
     ended: dict[Case, CaseResult] = field(default_factory=dict)
     files: set[str] = field(default_factory=set)
     """Files of which any case was told."""
+    _failed: set[str] = field(default_factory=set)
 
     def case(self, file: object, name: object) -> Case:
         """The case of that name; characters that no store can keep are written out."""
@@ -55,6 +56,8 @@ class Cases:
         self.running.pop(case, None)
         self.found.pop(case, None)
         self.files.add(case.file)
+        if state is CaseState.FAILED:
+            self._failed.add(case.file)
         before = self.ended.get(case)
         if not self._wanted(case) or (before is not None and before.state is CaseState.FAILED):
             return
@@ -79,11 +82,8 @@ class Cases:
         return case if number == 1 else Case(case.suite, case.file, f"{case.name} ({number})")
 
     def failed(self, files: Iterable[str]) -> bool:
-        """True where a case of these files failed."""
-        wanted = set(files)
-        return any(
-            result.state is CaseState.FAILED for case, result in self.ended.items() if case.file in wanted
-        )
+        """True where a case of these files failed, be it one that was not asked for."""
+        return not self._failed.isdisjoint(files)
 
     def _wanted(self, case: Case) -> bool:
         return not self.batch.only or not case.name or case in self.batch.only

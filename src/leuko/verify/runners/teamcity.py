@@ -23,6 +23,7 @@ _ATTRIBUTE = re.compile(r"(\w+)='((?:[^'|]|\|.)*)'", re.DOTALL)
 _ESCAPE = re.compile(r"\|(?:0x([0-9a-fA-F]{4})|(.))", re.DOTALL)
 _PLAIN = {"n": "\n", "r": "\r", "x": "\u0085", "l": "\u2028", "p": "\u2029"}
 _WARNINGS = ("RiskyTestError", "Warning")
+_NO_TESTS = "WarningTestCase::"
 _PLACE = re.compile(r"/\S+:\d+")
 _KEPT = 65536
 
@@ -35,7 +36,7 @@ class TeamCity:
         self._file = file
         self._running: Case | None = None
         self._seen: dict[Case, int] = {}
-        self._failed: dict[Case, tuple[float, str, str]] = {}
+        self._failed: dict[Case, tuple[float, str, list[str]]] = {}
         self._warned: set[str] = set()
         self._skipped: str | None = None
         self._output: list[str] = []
@@ -78,9 +79,9 @@ class TeamCity:
         harmless = called.exit_code == 0 or any(case.name not in self._warned for case in self._failed)
         for case, (seconds, reason, output) in self._failed.items():
             if harmless and not called.why and case.name in self._warned:
-                self._cases.tell_ended(case, CaseState.PASSED, seconds, f"risky: {reason}", (output,))
+                self._cases.tell_ended(case, CaseState.PASSED, seconds, f"risky: {reason}", output)
             else:
-                self._cases.tell_ended(case, CaseState.FAILED, seconds, reason, (output,))
+                self._cases.tell_ended(case, CaseState.FAILED, seconds, reason, output)
         if self._output and self._running is None:
             called.output = "\n".join([called.output, *self._output])
 
@@ -90,20 +91,28 @@ class TeamCity:
         name = f"{kind.rpartition(chr(92))[2]}::{method}" if method else facts.get("name", "")
         self._running = self._cases.numbered(self._cases.case(self._file, name), self._seen)
         self._output, self._size, self._skipped = [], 0, None
-        self._cases.tell_began(self._running)
+        if not name.startswith(_NO_TESTS):
+            self._cases.tell_began(self._running)
 
     def _fail(self, facts: dict[str, str]) -> None:
         if self._running is None:
             return
         message, details = facts.get("message", ""), facts.get("details", "").strip()
-        output = "\n".join(filter(None, (message, details, *self._output)))
         lines = [line for line in message.splitlines() if line.strip() and not _PLACE.fullmatch(line)]
         reason = lines[-1] if lines else ""
-        self._failed[self._running] = (_seconds(facts), reason, output)
+        self._failed[self._running] = (_seconds(facts), reason, [message, details])
 
     def _ended(self, facts: dict[str, str]) -> None:
         case, self._running = self._running, None
-        if case is None or case in self._failed:
+        if case is None:
+            return
+        if case.name.startswith(_NO_TESTS):  # what PHPUnit puts in the place of a class without tests
+            self._cases.running.pop(case, None)
+            whole = self._cases.case(self._file, "")
+            self._cases.tell_ended(whole, CaseState.SKIPPED, reason=" ".join(self._output))
+            return
+        if case in self._failed:  # what it printed comes after its failure
+            self._failed[case][2].extend(self._output)
             return
         if self._skipped is not None:
             self._cases.tell_ended(case, CaseState.SKIPPED, _seconds(facts), self._skipped)

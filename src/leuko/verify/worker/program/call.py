@@ -48,7 +48,7 @@ class Call:
         self._marks = True
         self._runner = 0
         self._captured: List[int] = []
-        self._lines = TapLines(self._tell_line)
+        self._lines = TapLines(self._tell_line, self._tell_text)
         self._why = ""
         self._ended_at: Optional[float] = None
         self._ending = 0
@@ -205,7 +205,10 @@ class Call:
     def _tell_line(self, text: str) -> None:
         self._events += 1
         if self._events <= _MOST_EVENTS:
-            self._station.frames.emit("line", text=text, at=round(time.monotonic() - self._begun, 3))
+            self._tell_text(text)
+
+    def _tell_text(self, text: str) -> None:
+        self._station.frames.emit("line", text=text, at=round(time.monotonic() - self._begun, 3))
 
     def _finish_pipes(self) -> None:
         for inlet in (self._out, self._err, self._events_inlet):

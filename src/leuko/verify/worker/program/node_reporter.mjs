@@ -65,6 +65,7 @@ class File {
     this.output = new Output();
     this.told = 0;
     this.announced = new Set();
+    this.counts = new Map();
   }
 }
 
@@ -79,13 +80,19 @@ function isFile(data) {
   return data.nesting === 0 && data.file !== undefined && real(path.resolve(data.name)) === real(data.file);
 }
 
+// The second test of a name gets " (2)".
+function numbered(name, number) {
+  return number > 1 ? `${name} (${number})` : name;
+}
+
 // A test is announced only where its path is certain: not below tests that run at the same time.
 function begins(one, data) {
   const level = data.nesting;
   one.running[level] ??= [];
   one.running[level].push(data.name);
   for (let above = 0; above < level; above += 1) if (one.running[above]?.length !== 1) return null;
-  return [...one.running.slice(0, level).map((names) => names[0]), data.name].join(SEPARATOR);
+  const name = [...one.running.slice(0, level).map((names) => names[0]), data.name].join(SEPARATOR);
+  return numbered(name, (one.counts.get(name) ?? 0) + 1);
 }
 
 function completes(one, data) {
@@ -96,7 +103,9 @@ function completes(one, data) {
 
 function ended(one, data, passed) {
   const { error, duration_ms: milliseconds, type } = data.details;
-  const name = isFile(data) ? '' : [...one.path.slice(0, data.nesting), data.name].join(SEPARATOR);
+  const plain = isFile(data) ? '' : [...one.path.slice(0, data.nesting), data.name].join(SEPARATOR);
+  const number = (one.counts.get(plain) ?? 0) + 1;
+  const name = numbered(plain, number);
   const failure = passed ? null : said(error);
   const counted = passed || error?.failureType === 'subtestsFailed';
   if (type === 'suite' && counted && !one.announced.delete(name)) return null; // the sum of its tests
@@ -110,6 +119,7 @@ function ended(one, data, passed) {
     if (!passed) state = 'skipped';
     reason = passed ? `passed, though it is still to do${why}` : `failed, as expected of what is still to do${why}`;
   }
+  one.counts.set(plain, number);
   const printed = one.output.take();
   const output = cut([failure?.text, printed].filter(Boolean).join('\n'));
   one.told += 1;
@@ -126,14 +136,14 @@ function* told(files, { type, data }, waiting) {
     if (isFile(data)) yield { e: 'file', file: one.file };
     else {
       const name = begins(one, data);
-      if (name !== null) waiting.push({ at: Date.now() + PATIENCE, one, name });
+      if (name !== null) waiting.push({ at: Date.now() + PATIENCE, one, name, data });
     }
   } else if (type === 'test:enqueue') {
-    const parent = waiting.findIndex((each) => each.one === one && each.name.split(SEPARATOR).length === data.nesting);
+    const parent = waiting.findIndex((each) => each.one === one && each.data.nesting + 1 === data.nesting);
     if (parent >= 0) waiting.splice(parent, 1);
   } else if (type === 'test:complete') {
     if (!isFile(data)) completes(one, data);
-    const at = waiting.findIndex((each) => each.one === one && each.name.split(SEPARATOR).at(-1) === data.name);
+    const at = waiting.findIndex((each) => each.one === one && each.data.name === data.name && each.data.nesting === data.nesting);
     if (at >= 0) waiting.splice(at, 1);
   } else if (type === 'test:start') {
     one.path[data.nesting] = data.name;
