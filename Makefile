@@ -23,7 +23,10 @@ demo: $(VENV)/.run  ## a good push, a bad one rolled back, and its fix, on eight
 serve: $(VENV)/.run  ## the controller for ./leuko.yml
 	@$(BIN)/leuko serve $(ARGS)
 
-setup: $(VENV)/.dev  ## everything the tests need, system packages included (as root)
+$(VENV)-farm/.farm: requirements/farm.txt
+	@PYTHON=$(PYTHON) sh tools/setup.sh farm
+
+setup: $(VENV)/.dev $(VENV)-farm/.farm  ## everything the tests need, system packages included (as root)
 	@sh tools/system.sh
 
 test: setup  ## the tests; slow and statistical ones are in test-all
@@ -49,6 +52,7 @@ bench: $(VENV)/.dev  ## what is measured against peers; JSON lines
 lock:  ## resolve the dependencies anew (needs uv)
 	uv pip compile -q --generate-hashes --universal --python-version 3.11 --extra postgresql --extra mysql --extra notify --no-header --no-annotate pyproject.toml -o requirements/run.txt
 	uv pip compile -q --generate-hashes --universal --python-version 3.11 --extra postgresql --extra mysql --extra notify --group dev --no-header --no-annotate pyproject.toml -o requirements/dev.txt
+	uv pip compile -q --generate-hashes --universal --python-version 3.11 --no-header --no-annotate --group farm -o requirements/farm.txt
 
 clean:
-	rm -rf $(VENV) .mypy_cache .ruff_cache .pytest_cache .hypothesis .import_linter_cache
+	rm -rf $(VENV) $(VENV)-farm .mypy_cache .ruff_cache .pytest_cache .hypothesis .import_linter_cache

@@ -34,6 +34,9 @@ def _has(name: str) -> bool:
             return shutil.which("node") is not None
         case "phpunit":
             return shutil.which("phpunit") is not None
+        case "buildbot":
+            own = Path(__file__).parents[1] / ".venv-farm" / "bin" / "buildbot"
+            return own.exists() or None not in (shutil.which("buildbot"), shutil.which("buildbot-worker"))
         case "chromium":
             return shutil.which("chromium") is not None
         case _:

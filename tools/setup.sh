@@ -1,8 +1,10 @@
 #!/bin/sh
-# Makes .venv from the locked requirements: `tools/setup.sh run` or `tools/setup.sh dev`.
+# Makes .venv from the locked requirements: `tools/setup.sh run` or `tools/setup.sh dev`. `tools/setup.sh farm`
+# makes .venv-farm: Buildbot, which is GPL, lives in an environment of its own and is only ever run beside Leuko.
 set -eu
 kind=$1
 venv=.venv
+[ "$kind" != farm ] || venv=.venv-farm
 python=${PYTHON:-python3}
 
 "$python" - <<'PY' || { echo "leuko needs Python 3.11 or newer; name one with: make PYTHON=/path/to/python3.11 ..." >&2; exit 1; }
@@ -28,6 +30,16 @@ if [ "$(id -u)" = 0 ] && command -v useradd >/dev/null && ! id leuko-verify >/de
     echo "setup: making the user leuko-verify, as whom tests and builds run"
     useradd --system --user-group --create-home --home-dir /var/lib/leuko-verify --shell /usr/sbin/nologin leuko-verify
     chmod 711 /var/lib/leuko-verify
+fi
+if [ "$kind" = farm ]; then
+    echo "setup: installing Buildbot into $venv, for the tests of farms"
+    if ! "$venv/bin/pip" install -q --disable-pip-version-check --require-hashes -r requirements/farm.txt; then
+        echo "setup: Buildbot could not be installed; tests that need it are skipped and listed"
+        rm -rf "$venv"
+        mkdir -p "$venv"
+    fi
+    touch "$venv/.farm"
+    exit 0
 fi
 echo "setup: installing the locked requirements ($kind) into $venv"
 "$venv/bin/pip" install -q --disable-pip-version-check --require-hashes -r "requirements/$kind.txt"

@@ -13,6 +13,7 @@ from leuko.cli import (
     drill,
     errors,
     extras,
+    farm,
     hook,
     hosts,
     init,
@@ -33,7 +34,7 @@ from leuko.cli import (
 from leuko.cli.group import Commands
 
 SECTIONS = {
-    "Beginning": (init.init, check.check, server.serve, hosts.adopt, hook.hook, extras.demo),
+    "Beginning": (init.init, check.check, server.serve, hosts.adopt, hook.hook, farm.farm, extras.demo),
     "Pushing": (
         push.push,
         plan.plan,

@@ -20,6 +20,9 @@ class Farm(Section):
     user: str = Field("", description="Login at the master; empty: none.")
     password: str = Field("", description="Password at the master, as a secret: `secret:NAME`.")
     builder: str = Field("leuko", description="The builder that takes batches.")
+    repository: str = Field(
+        "", description="Where workers fetch from, if not from `repository` as it stands at the top."
+    )
     workers: int = Field(0, ge=0, le=1000, description="Batches in flight; 0: as many as there are workers.")
 
 
