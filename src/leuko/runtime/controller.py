@@ -27,6 +27,7 @@ from leuko.runtime.adopting import Adopting
 from leuko.runtime.builder import Builder
 from leuko.runtime.culprits import Culprits
 from leuko.runtime.drilling import Drilling
+from leuko.runtime.farming import Farming
 from leuko.runtime.fleet import RemoteFleet
 from leuko.runtime.freezing import frozen_for
 from leuko.runtime.gatehouse import Gatehouse, lock_file_of
@@ -92,6 +93,7 @@ class Controller:
         self.fleet = RemoteFleet(ground, doors.pool, Orders(), self.archives)
         self.planner = Planner(ground, self.mirror.history, self.archives)
         self.queue = Queue(ground, self.planner)
+        self.farming = Farming(ground, self.mirror.history.tree_of)
         verifier = self._verifier()
         self.builder = Builder(ground, self.mirror, verifier, self.archives)
         self.culprits = Culprits(ground, self.mirror, self._prober(verifier))
@@ -140,6 +142,7 @@ class Controller:
             state,
             hidden=(state, *self._doors.hidden),
             mask=self.ground.secrets.mask,
+            engine_for=self.farming.engine,
         )
 
     def _prober(self, verifier: LocalVerifier) -> BuildProber:
@@ -220,6 +223,7 @@ class Controller:
         self.judge.close()
         self.studying.close()
         self.trends.close()
+        await self.farming.close()
         lease, self.ground.lease = self.ground.lease, None
         if lease is not None:
             async with self.ground.store.write(self.ground.line) as tx:

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import asyncio
 import re
-from collections.abc import Awaitable, Callable, Mapping, Sequence
+from collections.abc import AsyncIterator, Awaitable, Callable, Mapping, Sequence
+from contextlib import AbstractAsyncContextManager, asynccontextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -35,6 +36,8 @@ __all__ = [
 
 CheckOut = Callable[[str, Path], Awaitable[Sequence[str]]]
 """Writes a revision's tree into a folder; hands back warnings (submodules and the like)."""
+EngineFor = Callable[[str, str, Verify], AbstractAsyncContextManager[Engine | None]]
+"""Workers for a build (name, revision, configuration), as long as it runs; None: those of this machine."""
 
 _LINES_OWN = re.compile(r"[0-9a-f]{12}")
 """Name of a folder of builds, as `account.workspace` gives it."""
@@ -84,11 +87,18 @@ class BuildOutcome:
             await room.end()
 
 
+@asynccontextmanager
+async def this_machine(_build: str, _revision: str, _verify: Verify) -> AsyncIterator[Engine | None]:
+    """The usual workers."""
+    yield None
+
+
 class LocalVerifier:
     """Verifies on this machine.
 
     `folder` holds the checkouts (see `account.workspace`), `state` the outputs, in `state/builds/<build>/`;
-    `hidden` are folders that no build may see, besides those of the other builds.
+    `hidden` are folders that no build may see, besides those of the other builds. Suites run at the workers
+    that `engine_for` gives.
     """
 
     def __init__(
@@ -103,6 +113,7 @@ class LocalVerifier:
         mask: Mask = unmasked,
         namespaces: bool = True,
         cap: int = OUTPUT_CAP,
+        engine_for: EngineFor = this_machine,
     ) -> None:
         self._check_out = check_out
         self._account = account
@@ -112,6 +123,7 @@ class LocalVerifier:
         self._namespaces = namespaces
         self._steps = Steps(state, mask, cap)
         self._active: set[Path] = set()
+        self._engine_for = engine_for
 
     async def verify(
         self,
@@ -141,9 +153,11 @@ class LocalVerifier:
         except (LeukoError, OSError) as error:
             return BuildOutcome(BuildState.BROKEN, (), f"no checkout: {error}")
         try:
-            ran = await Running(
-                room, self._steps, configuration, revision, knowledge, on_step, on_event, engine
-            ).run()
+            async with self._engine_for(build, revision, configuration) as hired:
+                workers = engine or hired
+                ran = await Running(
+                    room, self._steps, configuration, revision, knowledge, on_step, on_event, workers
+                ).run()
         except BaseException:
             await asyncio.shield(room.end())
             raise

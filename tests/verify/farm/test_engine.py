@@ -167,7 +167,7 @@ async def test_a_master_that_is_killed_loses_the_batch_and_nothing_else(farm, ri
     task = asyncio.create_task(run(engine, assignment(["hang.sh"])))
     await until(lambda: pid_of(where), "the test runs")
     rig.end("master", signal.SIGKILL)
-    await asyncio.to_thread(rig.start, "master")
+    rig.start("master")
     with pytest.raises(WorkerLostError):
         await task
     await rig.ready()

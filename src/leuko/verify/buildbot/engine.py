@@ -14,7 +14,9 @@ from leuko.verify.buildbot.errand import RESULTS
 from leuko.verify.buildbot.errors import FarmError
 from leuko.verify.buildbot.farm import Farm
 from leuko.verify.buildbot.lines import Relayed, Said
+from leuko.verify.buildbot.masking import masked, masked_end
 from leuko.verify.buildbot.order import OURS, Command, Order, Programs, programs
+from leuko.verify.capture import Mask, unmasked
 from leuko.verify.engine import Assignment, BatchEnd, OnCase, WorkerLostError
 from leuko.verify.runners import Reading, told
 from leuko.verify.worker import greeting, start_argv
@@ -45,11 +47,14 @@ class BuildbotEngine:
     """Batches of one build as builds of a Buildbot master. Passes tests/verify/test_engines.py.
 
     A worker is got ready (revision fetched, checked out, set up) before `idle` gives it out, by an order of
-    its own: the time of a batch is that of its tests.
+    its own: the time of a batch is that of its tests. `most` workers are got ready (0: all that are free).
+    `mask` hides secrets in what tests print.
     """
 
-    def __init__(self, farm: Farm, ground: Ground) -> None:
+    def __init__(self, farm: Farm, ground: Ground, *, most: int = 0, mask: Mask = unmasked) -> None:
         self._farm = farm
+        self._most = most
+        self._mask = mask
         self._ground = ground
         self._programs = worker_programs()
         self._ready: set[str] = set()
@@ -64,7 +69,7 @@ class BuildbotEngine:
         """Begins to get workers ready; `idle` does it, too."""
         if self._closed:
             return
-        while worker := self._farm.reserve(self._may_be_prepared):
+        while (worker := self._next()) is not None:
             task = asyncio.create_task(self._prepare(worker), name=f"prepare {worker}")
             self._preparing[worker] = task
             task.add_done_callback(lambda _, name=worker: self._prepared(name))  # type: ignore[misc]  # a bound name
@@ -123,6 +128,12 @@ class BuildbotEngine:
 
     # -- getting ready ---------------------------------------------------------------------------------
 
+    def _next(self) -> str | None:
+        """A free worker that is worth getting ready, reserved."""
+        if self._most and len(self._ready) + len(self._preparing) >= self._most:
+            return None
+        return self._farm.reserve(self._may_be_prepared) or None
+
     def _may_be_prepared(self, worker: str) -> bool:
         return (
             worker not in self._ready
@@ -142,7 +153,8 @@ class BuildbotEngine:
             result = await self._farm.carry_out(order, worker, self._programs, heard.take)
             heard.judge(result)
         except (FarmError, WorkerLostError) as error:
-            self._failures[worker] = self._failures.get(worker, 0) + 1
+            # a set-up that failed is not run again in the same tree
+            self._failures[worker] = TRIES if heard.failed else self._failures.get(worker, 0) + 1
             self._trouble = f"{worker}: {error.rule}"
             log.warning("a worker could not be got ready", worker=worker, why=error.rule)
             self._farm.rest(worker)
@@ -167,15 +179,15 @@ class BuildbotEngine:
     async def _run(self, worker: str, assignment: Assignment, on_case: OnCase) -> BatchEnd:
         theirs = {name: value for name, value in assignment.environment.items() if name not in OURS}
         assignment = replace(assignment, environment=theirs)
-        reading = Reading(assignment, worker, on_case)
+        reading = Reading(assignment, worker, masked(on_case, self._mask))
         heard = _Heard(self._ground.tree, reading)
         batch = assignment.batch
-        command = Command(start_argv()[1:], told(assignment, last=True).decode(), batch.timeout)
+        command = Command(start_argv()[1:], told(assignment).decode(), batch.timeout)
         order = self._order(
             f"batch {batch.number}", f"{assignment.build}: batch {batch.number} of {batch.suite}", command
         )
         result = await self._farm.carry_out(order, worker, self._programs, heard.take)
-        return heard.judge(result)
+        return masked_end(heard.judge(result), self._mask)
 
     def _order(self, name: str, reason: str, command: Command | None) -> Order:
         ground = self._ground
@@ -200,6 +212,8 @@ class _Heard:
         self._reading = reading
         self._trouble = ""
         self._nodes = ""
+        self.failed = False
+        """Its set-up was run, and did not pass."""
         self._end: dict[str, object] | None = None
         self._done = False
 
@@ -223,6 +237,7 @@ class _Heard:
                 last = f": {printed[-1][:200]}" if printed else ""
                 self._nodes = f'its set-up "{facts["name"]}" failed ({facts["reason"]}){last}'
             case "unprepared":
+                self.failed = True
                 self._trouble = self._nodes or "its set-up failed"
             case "end":
                 self._end = facts

@@ -69,6 +69,10 @@ def carry_out(order: Dict[str, Any], programs: Dict[str, Any], text: str, voice:
     return 0
 
 
+def _is_end(line: bytes) -> bool:
+    return line.startswith(b"leuko= ") and len(line) < 4096 and b'"kind"' in line and b'"end"' in line
+
+
 def look(order: Dict[str, Any], voice: Voice) -> int:
     """Whether this worker can fetch, for `leuko farm check`; its pause shows whether logs are live."""
     voice.flush()
@@ -120,6 +124,8 @@ def run_batch(order: Dict[str, Any], program: str, folder: str, voice: Voice) ->
 
         def too_late() -> None:
             late.set()
+            with contextlib.suppress(OSError):
+                os.killpg(process.pid, signal.SIGKILL)  # it hides its environment from others of its user
             end_marked(BATCH, order["key"])
 
         timer = threading.Timer(order["timeout"] + GRACE, too_late)
@@ -129,12 +135,16 @@ def run_batch(order: Dict[str, Any], program: str, folder: str, voice: Voice) ->
         assert process.stdout is not None
         with contextlib.suppress(BrokenPipeError):
             process.stdin.write(program.encode() + order["given"].encode())
-            process.stdin.close()
+            process.stdin.flush()
         while True:
             line = process.stdout.readline(LONGEST_LINE)
             if not line:
                 break
             voice.relay(line)
+            if _is_end(line):
+                # open until now: should this program die, the other learns of it and ends what it runs
+                with contextlib.suppress(BrokenPipeError):
+                    process.stdin.close()
         code = process.wait()
         timer.cancel()
     end_marked(BATCH, order["key"])

@@ -55,6 +55,8 @@ def set_up(order: Dict[str, Any], folder: str, voice: Voice) -> bool:
                 json.dump(done, file)
             os.replace(path + ".new", path)
             voice.tell("node", name=name, **done[name])
+        elif done[name]["state"] != "passed":
+            voice.tell("node", name=name, **done[name])
     return all(done[node["name"]]["state"] == "passed" for node in order["setup"])
 
 
