@@ -20,7 +20,7 @@ class Keeper:
         if self.pid == 0:
             code = 1
             try:
-                code = _keep(reader, self._writer, mark)
+                code = _keep(reader, mark)
             finally:
                 os._exit(code)
         os.close(reader)
@@ -32,15 +32,13 @@ class Keeper:
         os.waitpid(self.pid, 0)
 
 
-def _keep(reader: int, writer: int, mark: str) -> int:
+def _keep(reader: int, mark: str) -> int:
     os.setsid()
     for number in (signal.SIGTERM, signal.SIGHUP, signal.SIGINT):
         signal.signal(number, signal.SIG_IGN)
-    os.close(writer)
-    nothing = os.open(os.devnull, os.O_RDWR)
-    for descriptor in (0, 1, 2):
-        os.dup2(nothing, descriptor)
-    if os.read(reader, 16):
+    os.dup2(reader, 0)
+    os.closerange(1, 256)  # whoever follows the worker sees its end, not ours; `writer` is among them
+    if os.read(0, 16):
         return 0
     for _ in range(_ROUNDS):
         left = marked("{}={}".format(MARK, mark).encode())

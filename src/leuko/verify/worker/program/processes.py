@@ -9,7 +9,7 @@ import signal
 import time
 from typing import Iterable, List, Set
 
-_PDEATHSIG, _SUBREAPER, _DUMPABLE = 1, 36, 4
+_PDEATHSIG, _SUBREAPER = 1, 36
 
 
 def _prctl(option: int, value: int) -> None:
@@ -18,9 +18,8 @@ def _prctl(option: int, value: int) -> None:
 
 
 def adopt_orphans() -> None:
-    """From now on what a test leaves behind becomes our child, to be ended; and nobody looks into us."""
+    """From now on what a test leaves behind becomes our child, so that we can end it."""
     _prctl(_SUBREAPER, 1)
-    _prctl(_DUMPABLE, 0)
 
 
 def die_with_parent() -> None:
