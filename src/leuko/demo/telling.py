@@ -21,6 +21,8 @@ class Teller:
         self._live = self._stream.isatty() and os.environ.get("TERM") != "dumb"
         self._colour = self._live and not os.environ.get("NO_COLOR")
         self._open = False
+        self._tested = 0
+        """The build whose tests were told last."""
         self._switched: dict[int, list[str]] = {}
 
     def heading(self, text: str) -> None:
@@ -52,6 +54,8 @@ class Teller:
                 tone = "" if data["state"] == "passed" else "bad"
                 seconds = float(data.get("seconds", 0))
                 self.line(at, f"{data['kind']} {data['step']}: {data['state']} in {seconds:.1f} s", tone)
+            case "build.tests":
+                self._tests(at, data)
             case "release":
                 self.line(at, f"release {data['release']} built once, {data['bytes'] / 1000:.0f} KB")
             case "host" if data.get("state") in {"switched", "restored"}:
@@ -69,6 +73,17 @@ class Teller:
                 self.line(at, f"lock {data['lock']} lifted: {data['why']}", "good")
             case _:
                 return
+
+    def _tests(self, at: datetime, data: Mapping[str, Any]) -> None:
+        """Counts while tests run, one line when all of a build have ended."""
+        counts = data["counts"]
+        open_ones = int(counts["waiting"]) + int(counts["running"])
+        if open_ones or not counts["all"]:
+            self.progress(f"{int(counts['all']) - open_ones} of {counts['all']} tests")
+        elif self._tested != data["build"]:
+            self._tested = data["build"]
+            bad = f", {counts['failed']} failed" if counts["failed"] else ""
+            self.line(at, f"tests: {counts['passed']} passed{bad}", "bad" if bad else "")
 
     def _push(self, at: datetime, data: Mapping[str, Any]) -> None:
         if "from" not in data:
