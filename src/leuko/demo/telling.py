@@ -67,12 +67,14 @@ class Teller:
                 self._watch(at, data)
             case "study" if data.get("said"):
                 self.line(at, f"push {data['push']}: {data['said'][0]}")
-            case "lock":
-                self.line(at, f"{data['kind']} lock {data['lock']} taken ({data['severity']})", "bad")
-            case "unlock":
-                self.line(at, f"lock {data['lock']} lifted: {data['why']}", "good")
-            case _:
-                return
+            case kind:
+                self._locks(kind, at, data)
+
+    def _locks(self, kind: str, at: datetime, data: Mapping[str, Any]) -> None:
+        if kind == "lock":
+            self.line(at, f"{data['kind']} lock {data['lock']} taken ({data['severity']})", "bad")
+        elif kind == "unlock":
+            self.line(at, f"lock {data['lock']} lifted: {data['why']}", "good")
 
     def _tests(self, at: datetime, data: Mapping[str, Any]) -> None:
         """Counts while tests run, one line when all of a build have ended."""
