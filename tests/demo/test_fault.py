@@ -80,8 +80,7 @@ def drawn() -> str:
     return fault
 
 
-@pytest.mark.slow
-@pytest.mark.timeout(240)
+@pytest.mark.timeout(400)
 async def test_nothing_goes_live_and_a_fault_drawn_at_random_does_not(tmp_path):
     async with busy_demo(tmp_path) as demo:
         await nothing_changes(demo)
