@@ -57,6 +57,9 @@ class Scripted:
         assert self._end is not None
         self._end.set_result(Ended(state, reason))
 
+    def again(self) -> None:
+        self.set_up_again = True
+
     async def close(self) -> None:
         pass
 

@@ -25,6 +25,7 @@ from leuko.cli import (
     plan,
     push,
     replay,
+    runtests,
     server,
     status,
     trends,
@@ -48,6 +49,7 @@ SECTIONS = {
     "Looking": (status.status, why.why, log.log, hosts.hosts, trends.trends, errors.errors, errors.slow),
     "Judging": (mark.mark, drill.drill, limits.limits, replay.replay, calibrate.calibrate, watch.watch),
     "Locking": (locks.lock, locks.unlock, locks.locks),
+    "Testing": (runtests.runtests,),
     "Besides": (extras.completion, extras.schema),
 }
 

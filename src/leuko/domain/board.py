@@ -103,6 +103,12 @@ class Board:
         file = self.files[found.file]
         return Case(file.suite, file.path, found.name)
 
+    def usual(self, case: Case) -> float:
+        """Seconds that a test takes, as far as is known; else 0."""
+        index = self._file_ids.get((case.suite, case.file))
+        found = None if index is None else self._case_rows.get((index, case.name))
+        return 0.0 if found is None else self.rows[found].usual
+
     def in_file(self, suite: str, path: str) -> tuple[int, ...]:
         """Rows of a file, without those that are gone."""
         index = self._file_ids.get((suite, path))
@@ -254,6 +260,7 @@ class Board:
             return
         row.run, row.failed_before, row.attempt = self.run, False, 1
         row.before = row.mark if row.mark is not Mark.GONE else Mark.LISTED
+        self._flag(row, flaky=False)
         row.counted = row.usual
         self.progress.ask(row.counted)
         self._mark(row, Mark.WAITING)

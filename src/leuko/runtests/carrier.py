@@ -36,6 +36,9 @@ class Carrier(Protocol):
     def nodes(self) -> Sequence[str]:
         """Names of the set-up nodes, in their order."""
 
+    def again(self) -> None:
+        """The next run sets up anew, though the set-up has passed before."""
+
     async def run(self, wanted: Wanted, on_event: OnEvent) -> Ended:
         """Runs them and tells of each. Cancelled, it ends all that it started."""
 

@@ -12,7 +12,7 @@ import msgspec
 
 from leuko.clock import Clock
 from leuko.domain.board import Board
-from leuko.domain.board_rows import Mark, Row, RunState
+from leuko.domain.board_rows import NODE, Mark, Row, RunState
 from leuko.domain.case import Case, CaseBegan, CaseEnded, CaseFound, CaseResult, NodeChanged, VerifyEvent
 from leuko.domain.columns import news
 from leuko.domain.errors import LeukoError, Refused
@@ -59,10 +59,14 @@ class Session:
         if self.running:
             raise Refused("tests run already", way_out="stop them first, or wait", code="T001")
         tests = [row.id for row in self.board.rows if row.file >= 0 and row.mark is not Mark.GONE]
+        anew = False
         if rows is not None:
             wanted = set(rows)
             tests = [row for row in tests if row in wanted]
-        if not tests:
+            anew = any(row.id in wanted for row in self.board.rows if row.file == NODE)
+        if anew:
+            self._carrier.again()
+        if not tests and not anew:
             raise Refused("there is no such test", way_out="load the page again", code="T002")
         self.said, self._stopped_by = said, ""
         cases = self._wanted(tests)
@@ -80,6 +84,12 @@ class Session:
         self._stopped_by = why
         task.cancel()
         await asyncio.wait({task})
+
+    async def ended(self) -> None:
+        """Returns when nothing runs."""
+        task = self._run
+        if task is not None and not task.done():
+            await asyncio.wait({task})
 
     def watch(self, on: bool) -> None:
         """Whether changed files start runs."""

@@ -263,9 +263,8 @@ class Page {
 
   run(rows) {
     if (!this.may.run || this.model.head.state === "running") return;
-    const tests = rows && rows.filter((row) => this.model.file[row] >= 0);
-    if (tests && !tests.length) return;
-    this.ask("run", { rows: tests ? ranges(tests) : null });
+    if (rows && !rows.length) return;
+    this.ask("run", { rows: rows ? ranges(rows) : null });
   }
 
   async ask(what, body) {

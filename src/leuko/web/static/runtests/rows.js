@@ -169,7 +169,7 @@ export class Rows {
     act.children[0].hidden = !this.hasOutput(row);
     put(act.children[0], "aria-expanded", String(this.isOpen(row)));
     put(act.children[0], "aria-label", `output of ${model.names[row]}`);
-    act.children[1].hidden = isNode || !this.may.run;
+    act.children[1].hidden = !this.may.run;
     put(act.children[1], "aria-label", `run ${model.names[row]}`);
     if (this.isOpen(row)) this.outputs.into(node, row, model.mark[row] + ":" + (more?.reason || "") + model.ms[row]);
     else this.outputs.away(node);
