@@ -8,6 +8,7 @@ import click
 
 from leuko import __version__
 from leuko.cli import (
+    builds,
     calibrate,
     check,
     drill,
@@ -24,10 +25,12 @@ from leuko.cli import (
     moves,
     plan,
     push,
+    quarantine,
     replay,
     runtests,
     server,
     status,
+    tests,
     trends,
     watch,
     why,
@@ -48,6 +51,7 @@ SECTIONS = {
     ),
     "Looking": (status.status, why.why, log.log, hosts.hosts, trends.trends, errors.errors, errors.slow),
     "Judging": (mark.mark, drill.drill, limits.limits, replay.replay, calibrate.calibrate, watch.watch),
+    "Testing": (builds.builds, builds.build, tests.tests, quarantine.quarantine),
     "Locking": (locks.lock, locks.unlock, locks.locks),
     "Testing": (runtests.runtests,),
     "Besides": (extras.completion, extras.schema),

@@ -17,7 +17,8 @@ from leuko.domain.errors import LeukoError
 from leuko.domain.line import Line
 from leuko.store.store import Store
 from leuko.web.outputs import Outputs
-from leuko.web.views.builds import build_view
+from leuko.web.verification import ordering
+from leuko.web.views.builds import build_view, builds
 from leuko.web.views.changes import change, changes
 from leuko.web.views.errors import DAY, errors
 from leuko.web.views.hosts import hosts
@@ -27,7 +28,9 @@ from leuko.web.views.observations import observation, observations
 from leuko.web.views.operations import operations
 from leuko.web.views.push import push
 from leuko.web.views.pushes import pushes
+from leuko.web.views.quarantines import quarantines
 from leuko.web.views.status import status
+from leuko.web.views.tests import known_tests
 from leuko.web.views.trends import trends
 from leuko.web.views.why import why
 
@@ -142,6 +145,18 @@ class Rows:
     async def _build(self, asked: _Asked) -> Any:
         return await build_view(asked.store, asked.line, asked.number, self._clock.now(), asked.outputs)
 
+    async def _builds(self, asked: _Asked) -> Any:
+        return await builds(asked.store, asked.line, self._clock.now(), limit=asked.limit)
+
+    async def _tests(self, asked: _Asked) -> Any:
+        said = {name: str(asked.query.get(name) or "") for name in ("text", "suite")}
+        order = ordering(str(asked.query.get("order") or "name"))
+        now = self._clock.now()
+        return await known_tests(asked.store, asked.line, now, order, **said, limit=asked.limit)
+
+    async def _quarantines(self, asked: _Asked) -> Any:
+        return await quarantines(asked.store, asked.line, self._clock.now(), limit=asked.limit)
+
     async def _output(self, asked: _Asked) -> Any:
         steps = await asked.store.builds.steps(asked.line, asked.number)
         position = int(asked.parts[3])
@@ -206,6 +221,9 @@ _VIEWS: Mapping[str, Callable[[Rows, _Asked], Awaitable[Any]]] = MappingProxyTyp
         "pushes/*": Rows._push,  # noqa: SLF001
         "changes": Rows._changes,  # noqa: SLF001
         "changes/*": Rows._change,  # noqa: SLF001
+        "builds": Rows._builds,  # noqa: SLF001
+        "tests": Rows._tests,  # noqa: SLF001
+        "quarantines": Rows._quarantines,  # noqa: SLF001
         "builds/*": Rows._build,  # noqa: SLF001
         "builds/*/steps/*/output": Rows._output,  # noqa: SLF001
         "hosts": Rows._hosts,  # noqa: SLF001

@@ -36,6 +36,14 @@ class Case:
     def __str__(self) -> str:
         return f"{self.suite}: {self.file}" + (f"::{self.name}" if self.name else "")
 
+    @classmethod
+    def parsed(cls, text: str) -> Case:
+        """`SUITE: FILE::NAME` again, as people copy it; the suite is empty where they leave it out."""
+        head, colon, rest = text.strip().partition(": ")
+        suite, place = (head, rest) if colon and "::" not in head and "/" not in head else ("", text.strip())
+        file, _, name = place.partition("::")
+        return cls(suite, file, name)
+
 
 @dataclass(frozen=True, slots=True)
 class CaseResult:

@@ -33,6 +33,7 @@ class IntentKind(StrEnum):
     CALIBRATE = "calibrate"
     OBSERVE = "observe"
     MARK = "mark"
+    QUARANTINE = "quarantine"
     DRILL = "drill"
     READ = "read"
     REVERT = "revert"

@@ -35,6 +35,7 @@ from leuko.runtime.locking import release_lock, take_lock
 from leuko.runtime.marking import mark
 from leuko.runtime.observing import Observing
 from leuko.runtime.planning import Planner
+from leuko.runtime.quarantining import quarantine
 from leuko.runtime.queue import Queue
 from leuko.runtime.saving import background, save
 from leuko.runtime.studies import Studies
@@ -182,6 +183,7 @@ class Obeying:
             IntentKind.POKE: self._poke,
             IntentKind.LIMIT: partial(set_limit, self.ground),
             IntentKind.MARK: partial(mark, self.ground),
+            IntentKind.QUARANTINE: partial(quarantine, self.ground),
             IntentKind.READ: self.read,
             IntentKind.REVERT: self.revert,
             IntentKind.DRILL: self.drill,

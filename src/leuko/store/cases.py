@@ -187,6 +187,22 @@ class Cases:
         async with self._database.reading() as connection:
             return [_past(row) for row in (await connection.execute(query.limit(limit))).all()]
 
+    async def named(self, line: Line, file: str, name: str, suite: str = "") -> list[Case]:
+        """Tests that are known by this file and name, one a suite; without a name: files."""
+        table = schema.case
+        query = (
+            select(table.c.suite, table.c.file, table.c.name)
+            .where(schema.of(table, line), table.c.file == file)
+            .order_by(table.c.suite, table.c.name)
+        )
+        if name:
+            query = query.where(table.c.name == name)
+        if suite:
+            query = query.where(table.c.suite == suite)
+        async with self._database.reading() as connection:
+            found = (await connection.execute(query)).all()
+        return list(dict.fromkeys(Case(row[0], row[1], name) for row in found))
+
     async def settle(self, tx: Transaction, pasts: Iterable[Past]) -> None:
         """Keeps what tests have behind them now (`Past.after`). Tests that have no number yet get one."""
         known = list(pasts)
@@ -223,8 +239,10 @@ class Cases:
                 found.setdefault(kept.case, {})[row.build] = kept
         return found
 
-    async def flaky_in(self, line: Line, *, limit: int = 100) -> list[tuple[int, CaseRow]]:
-        """The newest results that were flaky, with their builds."""
+    async def flaky_in(
+        self, line: Line, *, build: int | None = None, limit: int = 100
+    ) -> list[tuple[int, CaseRow]]:
+        """The newest results that were flaky, with their builds; of one build where given."""
         table, known = schema.case_result, schema.case
         query = (
             select(*_RESULT, table.c.build)
@@ -233,8 +251,14 @@ class Cases:
             .order_by(table.c.build.desc())
             .limit(limit)
         )
+        if build is not None:
+            query = query.where(table.c.build == build)
         async with self._database.reading() as connection:
             return [(row.build, _row(row)) for row in (await connection.execute(query)).all()]
+
+    async def flaky_of(self, line: Line, build: int) -> list[CaseRow]:
+        """Of one build."""
+        return [row for number, row in await self.flaky_in(line, build=build) if number == build]
 
     async def expire(self, tx: Transaction, *, passed_before: int, all_before: int) -> int:
         """Drops results of old builds: first what passed, later everything. Histories stay."""

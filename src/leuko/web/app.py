@@ -19,7 +19,7 @@ from prometheus_client import CollectorRegistry
 from leuko.clock import Clock
 from leuko.domain.errors import LeukoError
 from leuko.store.store import Store
-from leuko.web import api, build_page, forms, metrics, pages
+from leuko.web import api, build_page, forms, metrics, pages, statuses, verification
 from leuko.web.boards import Boards
 from leuko.web.callers import Sessions
 from leuko.web.door import HEADERS, Door
@@ -57,7 +57,15 @@ def create_app(
         await site.feeds.close()
 
     app = Litestar(
-        route_handlers=[*api.ROUTES, *metrics.ROUTES, *pages.ROUTES, *build_page.ROUTES, *forms.ROUTES],
+        route_handlers=[
+            *api.ROUTES,
+            *metrics.ROUTES,
+            *pages.ROUTES,
+            *build_page.ROUTES,
+            *verification.ROUTES,
+            *statuses.ROUTES,
+            *forms.ROUTES,
+        ],
         dependencies={"site": Provide(lambda: site, sync_to_thread=False)},
         middleware=[DefineMiddleware(Door, sessions=sessions, names=known)],
         exception_handlers={LeukoError: _told, HTTPException: _http, Exception: _bug},

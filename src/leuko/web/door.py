@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import base64
 from http import HTTPStatus
 from http.cookies import CookieError, SimpleCookie
 from urllib.parse import urlsplit
@@ -83,8 +84,9 @@ class Door:
                 status=HTTPStatus.MISDIRECTED_REQUEST,
             )
         scheme, _, bearer = headers.get("authorization", "").partition(" ")
-        if scheme.lower() == "bearer":
-            self._sessions.check(bearer, address)
+        given = _credential(scheme, bearer)
+        if given is not None:
+            self._sessions.check(given, address)
             return Caller("token", reads=True, writes=True, via="token")
         person = self._sessions.person(_cookie(headers.get("cookie", "")))
         if person is None:
@@ -92,6 +94,18 @@ class Door:
         if method not in READING:
             _same_origin(headers)
         return Caller(f"{person} (console)", reads=True, writes=True, via="session")
+
+
+def _credential(scheme: str, text: str) -> str | None:
+    """The token as tools send it: `Bearer`, GitHub's `token`, or the password of `Basic`, any user."""
+    if scheme.lower() in ("bearer", "token"):
+        return text
+    if scheme.lower() != "basic":
+        return None
+    try:
+        return base64.b64decode(text, validate=True).decode().partition(":")[2]
+    except ValueError:
+        return ""
 
 
 def _same_origin(headers: Headers) -> None:

@@ -64,6 +64,7 @@ async def post_wish(request: Asked, site: Site, application: str, environment: s
         return answer(reply.body, reply.status)
     root = f"/{quote(application, safe='')}/{quote(environment, safe='')}"
     page = "/limits" if wanted.kind in (IntentKind.LIMIT, IntentKind.TRY) else ""
+    page = "/flaky" if wanted.kind is IntentKind.QUARANTINE else page
     if wanted.kind is IntentKind.READ:
         page = f"/{wanted.arguments['what']}"
     return Redirect(f"{root}{page}?intent={reply.body['id']}#answer", status_code=303)
@@ -94,16 +95,43 @@ def wanted_of(form: dict[str, str]) -> Wish:
         case "mark":
             arguments = {"push": about.push or 0, "correct": rest == "true"}
             return Wish(IntentKind.MARK, arguments=arguments, why=why)
-        case "set-limit" | "clear-limit" | "try-limit" | "read":
-            return _read(rest, form) if word == "read" else limit_wish(word, form)
+        case "quarantine" | "quarantine-end" | "set-limit" | "clear-limit" | "try-limit" | "read":
+            return _of_page(word, rest, form)
         case _:
             raise LeukoError("no such button", where="do", way_out="load the page again", code="W020")
+
+
+def _of_page(word: str, rest: str, form: dict[str, str]) -> Wish:
+    """Buttons of pages that have fields of their own."""
+    if word == "read":
+        return _read(rest, form)
+    if word.startswith("quarantine"):
+        return _quarantine(form, end=word == "quarantine-end")
+    return limit_wish(word, form)
 
 
 def _read(what: str, form: dict[str, str]) -> Wish:
     """The hosts' logs, now."""
     host, since = form.get("host", "").strip(), float(_whole(form.get("since")) or 600)
     return Wish(IntentKind.READ, arguments={"what": what, "host": host, "since": since})
+
+
+def _quarantine(form: dict[str, str], *, end: bool) -> Wish:
+    """A test is put into quarantine, or taken out."""
+    arguments: dict[str, Any] = {"test": form.get("test", "").strip()}
+    if end:
+        return Wish(IntentKind.QUARANTINE, arguments=arguments | {"end": True}, why=form.get("why", ""))
+    arguments |= {"owner": form.get("owner", "").strip()}
+    try:
+        arguments["days"] = float(form.get("days", "").replace(",", ".") or 14)
+    except ValueError:
+        raise LeukoError(
+            f"should be a number of days, not {form['days'][:40]!r}",
+            where="days",
+            way_out="load the page again and correct it",
+            code="W020",
+        ) from None
+    return Wish(IntentKind.QUARANTINE, arguments=arguments, why=form.get("why", ""))
 
 
 def _as(about: Wish, kind: IntentKind) -> Wish:

@@ -15,7 +15,7 @@ class Outputs:
     """Reads only what lies below `root`: a row that names another place gives nothing."""
 
     def __init__(self, root: Path) -> None:
-        self._root = root
+        self.root = root
 
     async def whole(self, path: str) -> str | None:
         """All of it (the first 4 MiB of a longer one), or None where it is gone."""
@@ -35,19 +35,19 @@ class Outputs:
                 if start < 0:
                     end = file.seek(0, os.SEEK_END)
                     file.seek(max(0, end + start))
-                return _readable(file.read(size))
+                return readable(file.read(size))
         except OSError:
             return None  # expired, or never written: the page says that there is none
 
     def _place(self, path: str) -> Path | None:
         if not path or "\x00" in path:
             return None
-        root = self._root.resolve()
+        root = self.root.resolve()
         place = (root / path).resolve()
         return place if place.is_relative_to(root) and place.is_file() else None
 
 
-def _readable(data: bytes) -> str:
+def readable(data: bytes) -> str:
     """Text without the control characters that terminals obey; what is not UTF-8 is shown as such."""
     text = data.decode("utf-8", "replace").replace("\r\n", "\n").replace("\r", "\n")
     return "".join(letter if letter.isprintable() or letter in "\n\t" else "\ufffd" for letter in text)

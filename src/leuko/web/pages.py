@@ -64,7 +64,7 @@ async def get_console(request: Asked, site: Site, application: str, environment:
             operations=await operations(site.store, line, now, limit=OPERATIONS),
             hosts=troubled_first(facts.hosts)[:HOSTS],
             rollbacks=rollback_bars(await site.store.pushes.rollbacks_per_day(line, now)),
-            reply=await _reply(request, site, line),
+            reply=await reply_of(request, site, line),
         )
 
     return await fresh(request, site, line, render)
@@ -92,7 +92,7 @@ async def get_push_page(
             more_hosts=max(0, len(view.hosts) - PUSH_HOSTS),
             authors=by_author(view.commits[:200]),
             more_commits=max(0, len(view.commits) - 200),
-            reply=await _reply(request, site, line),
+            reply=await reply_of(request, site, line),
         )
 
     return await fresh(request, site, line, render)
@@ -177,7 +177,7 @@ async def _logs_page(request: Asked, site: Site, line: Line, what: str) -> Respo
             **of_line(request, site, line, view.event, live=False),
             view=view,
             host=host,
-            reply=await _reply(request, site, line),
+            reply=await reply_of(request, site, line),
             found=await reading(site.store, line, asked, what),
         )
 
@@ -207,7 +207,7 @@ async def get_limits_page(request: Asked, site: Site, application: str, environm
             "limits.html",
             **of_line(request, site, line, view.event),
             view=view,
-            reply=await _reply(request, site, line),
+            reply=await reply_of(request, site, line),
             trial=await trial(site.store, line, number(request.query_params.get("intent"), "intent")),
         )
 
@@ -223,7 +223,7 @@ class Said:
     rest: str
 
 
-async def _reply(request: Asked, site: Site, line: Line) -> Said | None:
+async def reply_of(request: Asked, site: Site, line: Line) -> Said | None:
     """The answer to the intent that the address names, from its row."""
     wanted = number(request.query_params.get("intent"), "intent")
     if wanted is None:

@@ -51,6 +51,7 @@ ARGUMENTS: Mapping[IntentKind, Mapping[str, type]] = {
     IntentKind.VERIFY: {"revision": str},
     IntentKind.REVERT: {"revision": str, "prepare": bool},
     IntentKind.MARK: {"push": int, "correct": bool},
+    IntentKind.QUARANTINE: {"test": str, "owner": str, "days": float, "end": bool},
     IntentKind.READ: {"what": str, "host": str, "since": float},
     IntentKind.DRILL: {"fault": str, "host": str, "gauge": str, "line": str},
     IntentKind.LIMIT: {
@@ -101,6 +102,7 @@ _REQUIRED = {
     IntentKind.VERIFY: ("revision",),
     IntentKind.LIMIT: ("gauge",),
     IntentKind.MARK: ("push",),
+    IntentKind.QUARANTINE: ("test",),
     IntentKind.REVERT: ("revision",),
     IntentKind.READ: ("what",),
     IntentKind.REPLAY: ("push",),
@@ -108,6 +110,7 @@ _REQUIRED = {
 _REASONED = {
     IntentKind.LOCK: "a lock needs a reason: others will read it",
     IntentKind.LIMIT: "a limit needs a reason: others will read it",
+    IntentKind.QUARANTINE: "a quarantine needs a reason: others will read it",
 }
 
 
