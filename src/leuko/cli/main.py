@@ -51,9 +51,8 @@ SECTIONS = {
     ),
     "Looking": (status.status, why.why, log.log, hosts.hosts, trends.trends, errors.errors, errors.slow),
     "Judging": (mark.mark, drill.drill, limits.limits, replay.replay, calibrate.calibrate, watch.watch),
-    "Testing": (builds.builds, builds.build, tests.tests, quarantine.quarantine),
+    "Testing": (runtests.runtests, builds.builds, builds.build, tests.tests, quarantine.quarantine),
     "Locking": (locks.lock, locks.unlock, locks.locks),
-    "Testing": (runtests.runtests,),
     "Besides": (extras.completion, extras.schema),
 }
 
