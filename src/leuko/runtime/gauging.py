@@ -29,6 +29,7 @@ from leuko.runtime.questions import of_push, portable
 from leuko.runtime.sources import Sources
 from leuko.runtime.supervision import Loop
 from leuko.runtime.templates import KEEP_SECONDS, Templates
+from leuko.runtime.workers import dismiss
 from leuko.statistics.judge import judge
 from leuko.statistics.question import Question
 from leuko.store.readings import Readings
@@ -218,6 +219,5 @@ class Judge:
 
     def close(self) -> None:
         """Ends the worker, if there ever was one."""
-        if self._workers is not None:
-            self._workers.shutdown(wait=False, cancel_futures=True)
-            self._workers = None
+        dismiss(self._workers)
+        self._workers = None

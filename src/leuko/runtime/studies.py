@@ -4,11 +4,9 @@ from __future__ import annotations
 
 import asyncio
 import os
-import signal
 from collections.abc import Mapping
 from concurrent.futures import ProcessPoolExecutor
 from concurrent.futures.process import BrokenProcessPool
-from contextlib import suppress
 from functools import partial
 from multiprocessing import get_context
 from pathlib import Path
@@ -22,6 +20,7 @@ from leuko.runtime.calibration import PRETEND, calibrate
 from leuko.runtime.limit_trials import PUSHES, proposal_of, try_out
 from leuko.runtime.limiting import limit_of
 from leuko.runtime.replaying import Progress, Replay, Settings, replay, silent
+from leuko.runtime.workers import dismiss
 from leuko.store.records import to_json
 from leuko.store.store import Store
 
@@ -156,13 +155,8 @@ class Studies:
                 way_out="is there enough memory? Ask for fewer pushes or hours",
                 code="P044",
             ) from error
-        except asyncio.CancelledError:
-            for process in list(getattr(workers, "_processes", None) or ()):
-                with suppress(ProcessLookupError):
-                    os.kill(process, signal.SIGTERM)  # or whoever ends would wait for its answer
-            raise
         finally:
-            workers.shutdown(wait=False, cancel_futures=True)
+            dismiss(workers)
 
 
 def _work(

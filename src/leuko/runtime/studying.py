@@ -22,6 +22,7 @@ from leuko.runtime.ground import Ground
 from leuko.runtime.marking import look
 from leuko.runtime.planning import stored_plan
 from leuko.runtime.questions import judged_by, of_push, portable
+from leuko.runtime.workers import dismiss
 from leuko.statistics.placebo import Placebo, placebo
 from leuko.statistics.placebo_sentences import said
 from leuko.statistics.question import Question
@@ -62,11 +63,8 @@ class Studying:
 
     def close(self) -> None:
         """Ends the worker, if there ever was one; what it was about is studied by whoever comes next."""
-        if self._workers is not None:
-            for process in list(getattr(self._workers, "_processes", {}).values()):
-                process.terminate()
-            self._workers.shutdown(wait=False, cancel_futures=True)
-            self._workers = None
+        dismiss(self._workers)
+        self._workers = None
 
     async def _before(self, push: Push) -> None:
         if not await self._due(push, PLACEBO) or push.started_at is None or push.base is None:

@@ -26,6 +26,7 @@ from leuko.domain.trend import Outlook, Shape, Trend
 from leuko.runtime.ground import Ground
 from leuko.runtime.trend_cells import Cells, last_cell
 from leuko.runtime.trend_chain import Chain, Turn, landings, restarts
+from leuko.runtime.workers import dismiss
 from leuko.statistics.trends import Answer, fills, look
 from leuko.statistics.trends_question import CELLS, WINDOW, Bar, History, Over, Watched
 from leuko.statistics.trends_sentences import told
@@ -134,9 +135,8 @@ class TrendWatch:
 
     def close(self) -> None:
         """Ends the worker, if there ever was one."""
-        if self._workers is not None:
-            self._workers.shutdown(wait=False, cancel_futures=True)
-            self._workers = None
+        dismiss(self._workers)
+        self._workers = None
 
     # -- what is looked at, and how long -----------------------------------------------------------------
 
