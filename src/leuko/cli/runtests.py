@@ -21,7 +21,7 @@ from leuko.cli.scene import Scene, with_output
         ("leuko runtests --no-open --port 8500", "on another machine, through `ssh -L 8500:localhost:8500`"),
     ],
 )
-@click.argument("path", type=click.Path(path_type=Path, exists=True), default=Path())
+@click.argument("path", type=click.Path(path_type=Path), default=Path())
 @click.option(
     "--port", type=click.IntRange(0, 65535), default=0, help="Port of the page; 0: any that is free."
 )

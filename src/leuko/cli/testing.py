@@ -88,6 +88,9 @@ async def begin(scene: Scene, wanted: Wanted) -> int:
 
 async def _bench(wanted: Wanted) -> Bench:
     place = wanted.path.absolute()
+    if not place.exists():
+        way_out = "name a folder or a file of your checkout"
+        raise LeukoError("is not there", where=str(wanted.path), way_out=way_out, code="T021")
     top = _top(place)
     settings = await settings_of(top)
     verify = settings.verify

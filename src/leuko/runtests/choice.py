@@ -5,9 +5,12 @@ from __future__ import annotations
 from collections.abc import Collection, Mapping
 from dataclasses import dataclass
 from pathlib import PurePosixPath
+from types import MappingProxyType
 
 SHOWN = 2
 _AFFIXES = ("test_{}", "{}_test", "{}.test", "{}.spec", "{}Test", "Test{}", "{}_spec", "tests_{}")
+
+_LANGUAGES = MappingProxyType(dict.fromkeys((".js", ".mjs", ".cjs", ".jsx", ".ts", ".tsx", ".mts"), ".js"))
 
 
 @dataclass(frozen=True, slots=True)
@@ -44,16 +47,20 @@ def _of(path: str, tests: Collection[str], importers: Mapping[str, str]) -> tupl
     using = sorted(test for test in tests if importers.get(test) == path)
     if using:
         return using, f"{_files(using)} that import{'s' if len(using) == 1 else ''} it {_run(using)}"
-    wanted = {pattern.format(place.stem) for pattern in _AFFIXES}
-    called = sorted(
-        test for test in tests if PurePosixPath(test).name.removesuffix(PurePosixPath(test).suffix) in wanted
-    )
+    called = sorted(test for test in tests if _called_after(PurePosixPath(test), place))
     if called:
         return called, f"{_files(called)} called after it {_run(called)}"
     beside = sorted(test for test in tests if PurePosixPath(test).parent == place.parent)
     if beside:
         return beside, f"{_files(beside)} of its folder {_run(beside)}"
     return [], "no test is known to use it"
+
+
+def _called_after(test: PurePosixPath, place: PurePosixPath) -> bool:
+    """`cart.test.ts` after `cart.tsx`: of one language, and named by one of the usual patterns."""
+    if _LANGUAGES.get(test.suffix, test.suffix) != _LANGUAGES.get(place.suffix, place.suffix):
+        return False
+    return test.name.removesuffix(test.suffix) in {pattern.format(place.stem) for pattern in _AFFIXES}
 
 
 def _files(found: Collection[str]) -> str:
