@@ -9,6 +9,7 @@ from tests.statistics.world import GAUGES, World, cut
 from leuko.domain.gauge import Direction, Gauge, Kind, Limit
 from leuko.domain.verdict import Decision
 from leuko.statistics.judge import judge
+from leuko.statistics.path import path
 from leuko.statistics.question import Question, Series
 
 REQUESTS = Gauge("requests", Kind.COUNT, Direction.DOWN)
@@ -445,6 +446,20 @@ def test_garbage_readings_raise_nothing(bad):
     for name in ("requests", "latency"):
         for who in ("canary", "control"):
             judge(asked((REQUESTS, LEVEL, Gauge("ok", Kind.RATIO)), **{who: setting(name, bad)}))
+
+
+@pytest.mark.parametrize("seed", range(5))
+def test_one_garbage_reading_does_not_make_a_small_change_look_sure(seed):
+    def garbage(known, part):
+        begin = part[0].start
+        known["latency"][begin + 5, 0] = 1e6
+        known["latency"][begin + 6 :, 0] *= 1.15
+
+    found = path(
+        asked((REQUESTS, LEVEL), canary=garbage, hosts=10, history=120, watch=40, tick=5.0, seed=seed)
+    )
+    assert found.fails_at is None
+    assert found.total.max() < np.log(4)
 
 
 def test_findings_are_bounded_for_a_thousand_hosts():

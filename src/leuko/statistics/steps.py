@@ -21,6 +21,8 @@ LEVEL = 4.0
 """Variance of a level about which nothing is known."""
 STANDING = 0.4
 """Part of a size that the latest readings must show for it to count."""
+BEYOND = 3.0
+"""Deviations beyond what a size predicts that a tick may speak for it."""
 ALONE = 12
 """Ticks before the watch that are conditioned on one by one; older ones in blocks of as many."""
 
@@ -156,7 +158,8 @@ def evidence(model: Model, surprises: Values, recent: Values, bet: Bet) -> Value
     own = np.stack([model.course(shape.course)[:ticks] for shape in bet.shapes])
     own = own.reshape(len(own), 1, ticks, *(1,) * (surprises.ndim - 1))
     size = sizes.reshape(1, -1, *(1,) * surprises.ndim)
-    gained = own * (surprises - margin * own)
+    # a reading far beyond what a size predicts speaks for another size, or is garbage: not for this one
+    gained = np.minimum(own * (surprises - margin * own), np.abs(own) * (size * np.abs(own) + BEYOND))
     total = np.cumsum(size * gained - size**2 * own**2 / 2, axis=2)
     risen = (
         bet.patience * (1 + 1.4 * size) * np.arange(1, ticks + 1).reshape(-1, *(1,) * (surprises.ndim - 1))
