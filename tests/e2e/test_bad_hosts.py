@@ -70,6 +70,7 @@ async def test_more_hosts_away_than_allowed_cancel_the_push(remote, servers):
         assert push.stop.reason.startswith("2 hosts could not be prepared, 1 allowed: ")
         assert "web2: " in push.stop.reason
         assert "web3: " in push.stop.reason
+        assert "\n" not in push.stop.reason, "locks, logs and messages carry it in one line"
         assert remote.currents() == before
         assert await line.locks() == []
 

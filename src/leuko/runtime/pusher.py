@@ -348,8 +348,11 @@ def _awaits_hosts(push: Push) -> bool:
 
 
 def _progressed(rows: Sequence[HostProgress]) -> Progressed:
-    trouble = [row for row in rows if row.state in (HostState.FAILED, HostState.LEFT_OUT) and row.detail]
-    shown = "; ".join(f"{row.host}: {row.detail}" for row in trouble[:3])
+    trouble = [
+        row for row in rows if row.state in (HostState.FAILED, HostState.LEFT_OUT) and row.detail.strip()
+    ]
+    # the way out, on a line of its own, stays with the host
+    shown = "; ".join(f"{row.host}: {row.detail.strip().splitlines()[0]}" for row in trouble[:3])
     more = f"; and {len(trouble) - 3} more" if len(trouble) > 3 else ""
     return Progressed(Tally.of(rows), shown + more)
 
