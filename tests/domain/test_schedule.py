@@ -81,6 +81,25 @@ def test_batches_shrink_and_none_is_too_small():
     assert sum(sizes) == 50.0
 
 
+def test_a_first_run_learns_what_its_guesses_are_worth():
+    """Files of a tenth of a second, and a second around each batch."""
+    one = schedule(
+        *units({"unit": [f"{number:03}" for number in range(100)]}, NothingKnown(), {"unit": 60.0})
+    )
+    first, second = one.take("w1", ["w1", "w2"]), one.take("w2", ["w1", "w2"])
+    assert (len(first), len(second)) == (25, 18)
+    one.learn(first, 2.0, 1.5)
+    one.learn(second, 1.5, 1.3)
+    assert len(one.take("w1", ["w1", "w2"])) == 20
+    slow = schedule(
+        *units({"unit": [f"{number:03}" for number in range(100)]}, NothingKnown(), {"unit": 60.0})
+    )
+    first, second = slow.take("w1", ["w1", "w2"]), slow.take("w2", ["w1", "w2"])
+    slow.learn(first, 250.0, 0.5)
+    slow.learn(second, 180.0, 0.5)
+    assert len(slow.take("w2", ["w1", "w2"])) == 14
+
+
 def test_a_batch_holds_one_suite():
     one = schedule(Unit("unit", "a"), Unit("browser", "b"), Unit("unit", "c"))
     assert {unit.suite for unit in one.take("w1", ["w1"])} == {"browser"}

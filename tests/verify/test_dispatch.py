@@ -310,7 +310,7 @@ async def test_exclusive_suites_never_run_at_the_same_time():
     suite = {"exclusive": ("port-8080",)}
     verified, engine, _ = await run(scripts, engine=Counting(scripts, names=("w1", "w2", "w3")), suite=suite)
     assert verified.state is BuildState.PASSED
-    assert len(engine.batches) > 2
+    assert len(engine.batches) > 1
     assert max(most) == 1
 
 

@@ -9,7 +9,7 @@ one giant test that ends last: it is divided where its cases are known.
 from __future__ import annotations
 
 from bisect import insort
-from collections.abc import Collection, Iterable, Mapping
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from enum import IntEnum
 from typing import Protocol
@@ -18,6 +18,10 @@ from leuko.domain.case import Case
 
 SMALLEST = 1.0
 """Seconds of expected work below which a batch is not worth its hand-out."""
+OVERHEADS = 2.0
+"""A batch should last so many times what is spent around it."""
+MOST_SMALLEST = 10.0
+"""Seconds: however dear it is, hands-out go on."""
 MOST_FILES = 500
 """Files of a batch: they are arguments of one command."""
 UNKNOWN = 1.0
@@ -93,6 +97,8 @@ class Unit:
     """In a batch of its own: something went wrong that may be its doing."""
     losses: int = 0
     """Workers that died while it ran."""
+    guessed: bool = False
+    """Nobody has seen it run: `expected` is worth as much as the run itself teaches."""
     group: tuple[bool, ...] = ()
     """The half of the half of a batch that went wrong: only those of one group share a batch again."""
 
@@ -126,6 +132,7 @@ def units(
             suite,
             file,
             expected=usual if seconds is None else seconds,
+            guessed=seconds is None,
             rank=_rank(suite, file, known, touched),
             timeout=timeouts[suite],
         )
@@ -178,7 +185,9 @@ class Schedule:
         self._waiting: dict[str, list[Unit]] = {suite: [] for suite in exclusive}
         self._open: set[str] = set()
         self._held: set[str] = set()
-        self._smallest = smallest
+        self._least = self._smallest = smallest
+        self._scale = 1.0
+        self._lessons: list[tuple[float, float]] = []
 
     def add(self, more: Iterable[Unit]) -> None:
         """Units that wait from now on."""
@@ -197,6 +206,22 @@ class Schedule:
     def free(self, suite: str) -> None:
         """A batch of the suite ended: what it used alone is free again."""
         self._held -= self._exclusive[suite]
+
+    def learn(self, batch: Collection[Unit], seconds: float, around: float) -> None:
+        """What a batch that ended took: its tests, and what was spent around them, both in seconds.
+
+        Guesses are put right by it; and where handing out is dear, no batch is smaller than it is worth. Part
+        of what is spent around tests comes with each file: the line through all batches says how much.
+        """
+        guessed = bool(batch) and all(unit.guessed and unit.attempt == 1 for unit in batch)
+        if guessed:
+            self._lessons.append((sum(unit.expected for unit in batch), seconds + around))
+        fixed, scale = _line(self._lessons) if guessed else (around / 2, self._scale)
+        self._scale = max(scale, 1e-6)
+        self._smallest = max(self._least, min(OVERHEADS * fixed, MOST_SMALLEST))
+
+    def _seconds(self, unit: Unit) -> float:
+        return unit.expected * self._scale if unit.guessed else unit.expected
 
     @property
     def waiting(self) -> int:
@@ -238,9 +263,9 @@ class Schedule:
     def _size(self, first: Unit, workers: int) -> float:
         """Seconds of expected work of the next batch."""
         everything = [unit for those in self._waiting.values() for unit in those]
-        size = sum(unit.expected for unit in everything) / (2 * workers)
+        size = sum(self._seconds(unit) for unit in everything) / (2 * workers)
         if first.rank is not Rank.REST:  # urgent ones go to all workers at once, not to the first that asks
-            urgent = sum(unit.expected for unit in everything if unit.rank is first.rank)
+            urgent = sum(self._seconds(unit) for unit in everything if unit.rank is first.rank)
             size = min(size, urgent / workers)
         return max(size, self._smallest)
 
@@ -248,19 +273,32 @@ class Schedule:
         """Units of the kind of the first, in order, until the next one would make it too long."""
         queue = self._waiting[first.suite]
         queue.remove(first)
-        taken, left, total = [first], [], first.expected
+        taken, left, total = [first], [], self._seconds(first)
         for position, unit in enumerate(queue):
-            full = total >= self._smallest and total + unit.expected > size
+            full = total >= self._smallest and total + self._seconds(unit) > size
             if first.kind is None or full or len(taken) >= MOST_FILES:
                 left += queue[position:]
                 break
             if unit.kind == first.kind and _may(unit, worker, others):
                 taken.append(unit)
-                total += unit.expected
+                total += self._seconds(unit)
             else:
                 left.append(unit)
         self._waiting[first.suite] = left
         return tuple(taken)
+
+
+def _line(points: Sequence[tuple[float, float]]) -> tuple[float, float]:
+    """Seconds that any batch takes, and seconds for each one expected: least squares, neither below zero."""
+    count = len(points)
+    mean_x = sum(x for x, _ in points) / count
+    mean_y = sum(y for _, y in points) / count
+    spread = sum((x - mean_x) ** 2 for x, _ in points)
+    if spread <= 0:
+        return mean_y / 2, mean_y / 2 / mean_x
+    slope = sum((x - mean_x) * (y - mean_y) for x, y in points) / spread
+    slope = min(max(slope, 0.0), mean_y / mean_x)
+    return mean_y - slope * mean_x, slope
 
 
 def _may(unit: Unit, worker: str, others: frozenset[str]) -> bool:

@@ -194,6 +194,9 @@ class _Run:
         end = await self._carried(worker, assignment, seen)
         self._schedule.free(batch.suite)
         self._count_losses(end, seen)
+        if end.ending is Ending.EXIT:
+            ran = sum(result.seconds for result in seen.ended.values())
+            self._schedule.learn(units, ran, max(0.0, end.seconds - ran))
         selective = suite.runner in SELECTIVE
         after = aftermath(units, seen, end, selective=selective)
         for result in after.results:
