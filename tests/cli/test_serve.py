@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import signal
 import subprocess
+import time
 from pathlib import Path
 
 import httpx2
-from tests.cli.conftest import leuko
+from tests.cli.conftest import argv, leuko, surroundings
 
 FLEET = "application: shop\nrepository: {}\nfleet:\n  roles: {{www: [www1, www2, www3, www4]}}\n"
 
@@ -32,3 +34,40 @@ def test_detached_it_goes_by_the_names_it_was_given_and_stops(tmp_path: Path) ->
     finally:
         stopped = leuko(tmp_path, "serve", "--stop")
     assert (stopped.code, "no controller runs here now" in stopped.out + stopped.err) == (0, True)
+
+
+def controllers(folder: Path) -> list[int]:
+    """Processes that serve from this folder."""
+    found = []
+    for process in Path("/proc").glob("[0-9]*"):
+        try:
+            words = (process / "cmdline").read_bytes().split(b"\0")
+        except OSError:
+            continue  # it has ended meanwhile
+        if b"serve" in words and any(bytes(folder) in word for word in words):
+            found.append(int(process.name))
+    return found
+
+
+def test_ctrl_c_while_a_controller_is_being_started_leaves_none(tmp_path: Path) -> None:
+    """Nobody would know of the one that comes up a moment after they gave up."""
+    repository = tmp_path / "shop.git"
+    subprocess.run(["git", "init", "-q", "--bare", str(repository)], check=True)
+    (tmp_path / "leuko.yml").write_text(FLEET.format(repository))
+    program = subprocess.Popen(
+        argv("plan"), cwd=tmp_path, env=surroundings(), stderr=subprocess.PIPE, stdin=subprocess.DEVNULL
+    )
+    until = time.monotonic() + 60
+    try:
+        while not (seen := controllers(tmp_path)) and program.poll() is None and time.monotonic() < until:
+            time.sleep(0.01)  # between looks; the deadline is above
+        program.send_signal(signal.SIGINT)
+        _, said = program.communicate(timeout=60)
+        assert seen, said
+        assert program.returncode == 130, said
+        while controllers(tmp_path) and time.monotonic() < until:
+            time.sleep(0.05)
+        assert controllers(tmp_path) == []
+    finally:
+        program.kill()
+        leuko(tmp_path, "serve", "--stop")

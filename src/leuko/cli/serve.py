@@ -218,19 +218,29 @@ def start_detached(
         process = subprocess.Popen(
             argv, stdin=subprocess.DEVNULL, stdout=log, stderr=log, start_new_session=True
         )
-    until = time.monotonic() + STARTING_SECONDS
-    while time.monotonic() < until:
-        if answers(folder / SOCKET) and read_address(folder):
+    try:
+        if _comes_up(process, folder, folder / SOCKET):
             return 0
-        if process.poll() is not None:
-            break
-        time.sleep(0.05)
+    except KeyboardInterrupt:
+        process.terminate()  # who gave up waiting does not expect it to come up a moment later
+        raise
+    process.terminate()
     tail = (folder / LOG).read_text(errors="replace")[-2000:]
     raise LeukoError(
         f"the controller did not start; the end of {folder / LOG}:\n{tail}",
         way_out="mend that, or start it in the foreground with `leuko serve`",
         code="X001",
     )
+
+
+def _comes_up(process: subprocess.Popen[bytes], folder: Path, path: Path) -> bool:
+    """True once it answers; False where it ended, or took too long."""
+    until = time.monotonic() + STARTING_SECONDS
+    while time.monotonic() < until and process.poll() is None:
+        if answers(path) and read_address(folder):
+            return True
+        time.sleep(0.05)
+    return False
 
 
 def read_address(folder: Path) -> str:
