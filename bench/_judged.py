@@ -27,6 +27,8 @@ from leuko.statistics.question import Question
 from leuko.statistics.transient import ENOUGH, Transient, transient
 
 NEVER = math.nan
+PRETEND = 120
+"""Pretend pushes of the gate, as before a real push."""
 OURS, LEARNED = "Leuko", "Leuko, learned"
 
 
@@ -145,13 +147,23 @@ def false_rollbacks(case: Case, count: int, peers: Sequence[str] = (), by_peers:
         for name, every in times.items()
         if name.startswith(OURS)
     }
+    least = case.budgets[0]
+    stopped = [seed for seed, found in enumerate(times[f"{OURS} {100 * least:g} %"]) if not math.isnan(found)]
     return {
         "world": case.world.name,
         "fleet": str(case.fleet),
         "rates": {name: rate(every) for name, every in times.items()},
         "wrong_seeds": wrong,
+        "in_spite_of_the_gate": sum(passes_the_gate(case, seed) for seed in stopped),
         "cpu_ms": round((time.process_time() - began) * 1000 / count),
     }
+
+
+def passes_the_gate(case: Case, seed: int) -> bool:
+    """True where that push is rolled back with pretend pushes on its history, too."""
+    question = case.pushed(seed).question(case.budgets[0])
+    gate = placebo(question, pretend=PRETEND, seed=seed)
+    return path(replace(question, placebo=gate)).fails_at is not None
 
 
 def detections(case: Case, count: int, peers: Sequence[str] = (), by_peers: int = 0) -> dict[str, Any]:

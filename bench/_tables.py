@@ -71,6 +71,8 @@ def healthy(cells: Cells, prefix: str = "healthy") -> str:
             found = cells.get(f"{prefix}: {world}, {fleet}")
             for name in ("Leuko 0.5 %", "Leuko, learned 0.5 %"):
                 row.append(percent(found["rates"][name]) if found and name in found["rates"] else "")
+            if found and found["rates"]["Leuko 0.5 %"]["rolled_back"] and "in_spite_of_the_gate" in found:
+                row[-2] += f", with the gate {found['in_spite_of_the_gate']}"
     return _table(head, [[world, *row] for world, row in rows.items()])
 
 
