@@ -287,3 +287,45 @@ async def test_a_commit_nobody_spoke_of_is_carried_by_the_one_above(works):
     assert (await line.builder.step()).revision == above
     assert await line.state(below) is ChangeState.GREEN
     assert [build.state for build in await line.builds()] == [BuildState.CANCELLED, BuildState.PASSED]
+
+
+MEASURED = """test -e uncovered || cat > coverage.json <<E
+{"files": {"$PWD/shop/new.py": {"executed_lines": [1, 2], "missing_lines": [4, 9]}}}
+E"""
+
+
+async def covered(works, gate: str) -> tuple[Works, str]:
+    """A line whose second change adds four lines, of which tests ran two."""
+    section = {"reports": ["coverage.json"], "gate": gate}
+    line = await works(coverage=section, verify={"tests": {"all": MEASURED}})
+    (line.folder / "origin" / "shop").mkdir()
+    line.commit("shop/old.py", "a = 1\n" * 8)
+    await line.watcher.step()
+    await line.builder.step()
+    git(line.folder / "origin", "mv", "shop/old.py", "shop/new.py")
+    revision = line.commit("shop/new.py", "b = 1\nb = 2\n# b\nb = 4\n" + "a = 1\n" * 8)
+    await line.watcher.step()
+    return line, revision
+
+
+@pytest.mark.parametrize(
+    ("gate", "state"), [("off", ChangeState.GREEN), ("warn", ChangeState.GREEN), ("hard", ChangeState.RED)]
+)
+async def test_lines_of_a_change_that_no_test_ran(works, gate, state):
+    line, revision = await covered(works, gate)
+    await line.builder.step()
+    build = (await line.builds())[-1]
+    facts = await line.store.build_facts.of(LINE, build.id)
+    said = "no test ran 1 of the 3 lines that the change touches (67% ran)"
+    assert (facts["coverage"]["sentence"], facts["coverage"]["files"][0]["ranges"]) == (said, "4")
+    assert await line.state(revision) is state
+    assert (said in build.reason) is (gate == "hard")
+    assert any(said in warning for warning in facts.get("warnings", ())) is (gate == "warn")
+
+
+async def test_no_report_is_never_whole_coverage(works):
+    line = await works(coverage={"reports": ["coverage.json"], "gate": "hard"})
+    (first,) = await line.landed("file.py")
+    assert await line.builder.step() is None
+    assert await line.state(first) is ChangeState.RED
+    assert "the tests left no report that fits coverage.json" in (await line.builds())[-1].reason

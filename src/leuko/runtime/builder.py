@@ -17,6 +17,7 @@ from leuko.domain.errors import LeukoError
 from leuko.domain.release import Component, Release
 from leuko.releases.archives import Archives
 from leuko.runtime.choosing import Choosing
+from leuko.runtime.covering import Covering
 from leuko.runtime.freezing import frozen_for
 from leuko.runtime.ground import Ground
 from leuko.runtime.knowing import known
@@ -63,6 +64,7 @@ class Builder:
         self._choosing = Choosing(ground, mirror)
         self._outsiders = Outsiders(ground)
         self._remembering = Remembering(ground)
+        self._covering = Covering(ground, mirror)
 
     async def recover(self) -> None:
         """After a restart: builds that a dead controller left running wait again, from the start."""
@@ -153,6 +155,8 @@ class Builder:
         outcome = await self._verify(build, configuration, knowledge, recording)
         try:
             release = None
+            if outcome.state is BuildState.PASSED and not knowledge.tested:
+                await self._covering.look(build, outcome, configuration)
             if outcome.state is BuildState.PASSED:
                 outcome, release = await self._release(build, outcome, configuration)
             await self._finish(build, outcome, release, configuration, recording)

@@ -104,6 +104,17 @@ class History:
             raise failure("diff-tree", answer, self._git.folder)
         return tuple(name.decode("utf-8", "replace") for name in answer.out.split(b"\0") if name)
 
+    async def patch(self, base: str | None, head: str) -> str:
+        """What changed, without context; a renamed file only where it changed. Names are not quoted."""
+        old = base if base is not None else await self._empty_tree()
+        answer = await self._git.run(
+            "diff-tree", "-r", "-p", "-M", "-U0", "-z", "--no-color", "--no-ext-diff", "--no-textconv",
+            "--src-prefix=a/", "--dst-prefix=b/", old, head, "--",
+        )  # fmt: skip
+        if answer.code != 0:
+            raise failure("diff-tree", answer, self._git.folder)
+        return answer.out.decode("utf-8", "surrogateescape")
+
     async def is_ancestor(self, old: str, new: str) -> bool:
         """True where `new` contains `old`. An `old` that is not here (any more) is no ancestor."""
         answer = await self._git.run("merge-base", "--is-ancestor", old, new)
