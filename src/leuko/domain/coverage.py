@@ -6,7 +6,6 @@ import re
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
 from itertools import pairwise
-from pathlib import PurePosixPath
 
 _HUNK = re.compile(r"^@@ -\d+(?:,(?P<old>\d+))? \+(?P<start>\d+)(?:,(?P<new>\d+))? @@")
 _INTO = "+++ b/"
@@ -142,10 +141,17 @@ def compared(
         if lines is not None:
             can_run = changed[path] & (lines.run | lines.missed)
             files.append(FileCoverage(path, len(can_run), tuple(sorted(can_run & lines.missed))))
-        elif PurePosixPath(path).suffix in kinds:
+        elif suffix(path) in kinds:
             can_run = changed[path] & could_run.get(path, changed[path])
             files.append(FileCoverage(path, len(can_run), tuple(sorted(can_run)), unknown=True))
     return tuple(files)
+
+
+def suffix(path: str) -> str:
+    """`.py`; empty for a name without one, and for one that is all suffix."""
+    name = path.replace("\\", "/").rpartition("/")[2]
+    head, dot, tail = name.rpartition(".")
+    return dot + tail if head else ""
 
 
 def _ranges(lines: tuple[int, ...]) -> Iterator[tuple[int, int]]:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
-from pathlib import Path, PurePosixPath
+from pathlib import Path
 from typing import Any
 
 import structlog
@@ -13,7 +13,7 @@ import structlog
 from leuko.config.model import Configuration
 from leuko.config.quantities import portion
 from leuko.domain.build import Build, BuildState
-from leuko.domain.coverage import ChangeCoverage, Lines, compared, placed, touched
+from leuko.domain.coverage import ChangeCoverage, Lines, compared, placed, suffix, touched
 from leuko.domain.errors import LeukoError
 from leuko.domain.patterns import Patterns
 from leuko.runtime.ground import Ground
@@ -129,7 +129,7 @@ def _read(
             remarks.append(str(error))
             continue
         read.append(report)
-        suffixes |= {PurePosixPath(name).suffix for name in reported} - {""}
+        suffixes |= {suffix(name) for name in reported} - {""}
         for path, lines in placed(reported, changed).items():
             known[path] = known.get(path, Lines()) | lines
     if not read:
