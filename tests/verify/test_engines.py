@@ -112,14 +112,14 @@ async def opened(world):
         await engine.close()
 
 
-def assignment(*files, number=1, timeout=60.0, only=()):
+def assignment(*files, number=1, timeout=60.0, only=(), without=()):
     suite = Suite(
-        runner="pytest",
-        command=f"{sys.executable} -m pytest -p no:cacheprovider",
+        runner="unittest",
+        command=f"{sys.executable} -m unittest",
         files=("tests/**/test_*.py",),
         timeout=timeout,
     )
-    batch = Batch(number, "unit", files, only=only, timeout=timeout * len(files))
+    batch = Batch(number, "unit", files, only=only, without=without, timeout=timeout * len(files))
     return Assignment(batch, suite, "ab" * 20, "7.1", {"LEUKO_BUILD": "7.1"})
 
 
@@ -140,6 +140,10 @@ async def until(true, seconds=30.0):
 
 def ends(events):
     return {event.result.case.name: event.result for event in events if isinstance(event, CaseEnded)}
+
+
+def ends_by_case(events):
+    return [event.result.case for event in events if isinstance(event, CaseEnded)]
 
 
 def began(events, name):
@@ -262,6 +266,18 @@ async def test_only_what_was_asked_for_is_run(opened):
     end = await run(engine, assignment("tests/test_good.py", number=2, only=(wanted,)), again)
     assert end.exit_code == 0
     assert {_case(event) for event in again} == {wanted}
+
+
+async def test_what_was_to_be_left_out_is_not_run(opened):
+    """The last part of a giant file: whatever the other parts do not name."""
+    engine = opened()
+    events = []
+    await run(engine, assignment("tests/test_good.py"), events)
+    named = tuple(case for case in ends_by_case(events) if case.name.endswith(("test_b", "test_c")))
+    rest = []
+    end = await run(engine, assignment("tests/test_good.py", number=2, without=named), rest)
+    assert end.exit_code == 0
+    assert {short(_case(event).name) for event in rest} == {"test_a"}
 
 
 async def test_a_worker_is_handed_out_once_until_it_is_given_back(opened):

@@ -86,7 +86,8 @@ class Cases:
         return not self._failed.isdisjoint(files)
 
     def _wanted(self, case: Case) -> bool:
-        return not self.batch.only or not case.name or case in self.batch.only
+        asked = not self.batch.only or not case.name or case in self.batch.only
+        return asked and case not in self.batch.without
 
 
 def clean(text: str) -> str:

@@ -9,7 +9,7 @@ from pathlib import PurePosixPath
 from typing import Any
 
 from leuko.config.verify import Suite
-from leuko.domain.case import Batch
+from leuko.domain.case import Batch, Case
 from leuko.verify.engine import Assignment
 from leuko.verify.runners.commands import Plain, plain, shell, with_files
 
@@ -83,6 +83,7 @@ def _call(batch: Batch, suite: Suite, files: tuple[str, ...], kept: Plain | None
     found: dict[str, Any] = {
         "files": files,
         "only": only,
+        "without": _names(batch.without, files),
         "timeout": min(batch.timeout, suite.timeout * len(files)),
     }
     shown = tuple(_safe(file) for file in files)
@@ -136,12 +137,17 @@ def _filter(only: dict[str, list[str]] | None, files: tuple[str, ...]) -> tuple[
 
 def _only(batch: Batch, files: Sequence[str]) -> dict[str, list[str]] | None:
     """Names by file, where not all tests of the files are to run; None where all are."""
-    names: dict[str, list[str]] = {}
-    for case in batch.only:
-        if case.file in files and case.name:
-            names.setdefault(case.file, []).append(case.name)
+    names = _names(batch.only, files)
     whole = {case.file for case in batch.only if not case.name}
     return {file: found for file, found in names.items() if file not in whole} or None
+
+
+def _names(cases: Sequence[Case], files: Sequence[str]) -> dict[str, list[str]]:
+    names: dict[str, list[str]] = {}
+    for case in cases:
+        if case.file in files and case.name:
+            names.setdefault(case.file, []).append(case.name)
+    return names
 
 
 def _safe(file: str) -> str:

@@ -39,6 +39,7 @@ def call_environment(
         "top": top,
         "files": task["files"],
         "only": task.get("only"),
+        "without": task.get("without", {}),
         "nonce": nonce,
         "restore": {name: env.get(name) for name in ours},
         "paths": paths,

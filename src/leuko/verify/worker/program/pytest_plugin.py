@@ -63,13 +63,15 @@ class _Telling:
     def pytest_collection_modifyitems(self, config: Any, items: List[Any]) -> None:
         """Numbers what has the same name, keeps what was asked for."""
         only: Optional[Dict[str, List[str]]] = self._teller.spec["only"]
+        without: Dict[str, List[str]] = self._teller.spec["without"]
         kept, dropped, counts = [], [], {}  # type: ignore[var-annotated]
         for item in items:
             counts[item.nodeid] = number = counts.get(item.nodeid, 0) + 1
             file, name = self._place(item.nodeid)
             if number > 1:
                 name = "{} ({})".format(name, number)
-            if only is not None and file in only and name not in only[file]:
+            unasked = only is not None and file in only and name not in only[file]
+            if unasked or name in without.get(file, ()):
                 dropped.append(item)
                 continue
             kept.append(item)

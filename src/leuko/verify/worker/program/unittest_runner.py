@@ -26,7 +26,7 @@ def main(arguments: List[str]) -> int:
     suite = unittest.TestSuite()
     for file in arguments:
         if not file.startswith("-"):
-            suite.addTests(_chosen(loading.load(file), loading.found, spec["only"]))
+            suite.addTests(_chosen(loading.load(file), loading.found, spec))
     teller.tell("file", file=None)
     watch = Watch(teller, loading.found, loading.told)
     kept = list(flat(suite))
@@ -87,10 +87,14 @@ class Loading:
         )
 
 
-def _chosen(tests: List[Any], found: Dict[int, Place], only: Optional[Dict[str, List[str]]]) -> List[Any]:
+def _chosen(tests: List[Any], found: Dict[int, Place], spec: Dict[str, Any]) -> List[Any]:
+    only: Optional[Dict[str, List[str]]] = spec["only"]
+    without: Dict[str, List[str]] = spec["without"]
+
     def wanted(test: Any) -> bool:
         file, name = found[id(test)]
-        return only is None or file not in only or not name or name in only[file]
+        asked = only is None or file not in only or not name or name in only[file]
+        return asked and name not in without.get(file, ())
 
     return [test for test in tests if wanted(test)]
 
