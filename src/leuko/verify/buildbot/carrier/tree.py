@@ -82,21 +82,24 @@ def fetched(repository: str, revision: str) -> str:
 def tree_of(order: Dict[str, Any]) -> Tuple[str, str]:
     """The folder of the build, with a clean checkout made for its first batch; and the digest of its tree."""
     folder = os.path.abspath(os.path.join("trees", order["folder"]))
+    ready = os.path.join(folder, "ready")
+    if os.path.exists(ready):
+        os.utime(ready)
+        with open(ready, encoding="ascii") as file:
+            return folder, file.read()
     mirror = fetched(order["repository"], order["revision"])
     tree = git(mirror, "rev-parse", order["revision"] + "^{tree}")
-    ready = os.path.join(folder, "ready")
-    if not os.path.exists(ready):
-        end_marked(MARK, folder)
-        remove(folder)
-        for name in ("checkout", "home", "tmp"):
-            os.makedirs(os.path.join(folder, name))
-        index = os.path.join(folder, "index")
-        where = {"GIT_WORK_TREE": os.path.join(folder, "checkout"), "GIT_INDEX_FILE": index}
-        git(mirror, "-c", "core.bare=false", "read-tree", "--reset", "-u", order["revision"], **where)
-        os.unlink(index)
-        with open(ready, "w", encoding="ascii") as file:
-            file.write(tree)
-    os.utime(ready)
+    end_marked(MARK, folder)
+    remove(folder)
+    for name in ("checkout", "home", "tmp"):
+        os.makedirs(os.path.join(folder, name))
+    index = os.path.join(folder, "index")
+    where = {"GIT_WORK_TREE": os.path.join(folder, "checkout"), "GIT_INDEX_FILE": index}
+    git(mirror, "-c", "core.bare=false", "read-tree", "--reset", "-u", order["revision"], **where)
+    os.unlink(index)
+    with open(ready + ".new", "w", encoding="ascii") as file:
+        file.write(tree)
+    os.replace(ready + ".new", ready)
     return folder, tree
 
 

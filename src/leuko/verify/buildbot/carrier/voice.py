@@ -33,6 +33,7 @@ class Voice:
         self._writing = threading.Lock()
         self._number = 0
         self._lines = []  # type: list[str]
+        self._written = 0.0
         self.last = time.monotonic()
 
     def say(self, kind: str, text: str) -> None:
@@ -44,8 +45,8 @@ class Voice:
                 self._number += 1
             self.last = time.monotonic()
             full = len(self._lines) > MANY
-        if full:
-            self.flush()
+        if full or (kind != "c" and self.last - self._written > self._pace):
+            self.flush()  # the first result after a pause does not wait
 
     def flush(self) -> None:
         """Writes what was said."""
@@ -53,6 +54,7 @@ class Voice:
             with self._lock:
                 lines, self._lines = self._lines, []
             if lines:
+                self._written = time.monotonic()
                 sys.stdout.write("".join(lines))
                 sys.stdout.flush()
 
