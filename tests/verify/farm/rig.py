@@ -135,5 +135,5 @@ class Repository:
         return self.git("rev-parse", "HEAD")
 
 
-def farm_of(rig: Rig, prefix: str = "test") -> Farm:
-    return Farm(rig.master(), "leuko", prefix)
+def farm_of(rig: Rig, prefix: str = "test", kind: type[Farm] = Farm) -> Farm:
+    return kind(rig.master(), "leuko", prefix)
