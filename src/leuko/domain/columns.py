@@ -18,6 +18,7 @@ FLAKY, REMEMBERED, OUTPUT, RETRIED = 1, 2, 4, 8
 _LETTERS = "0123456789abcdef"
 REASON_CAP = 300
 """Characters of a reason in the list; all of it comes with the output."""
+_ENDED = frozenset({Mark.PASSED, Mark.FAILED, Mark.SKIPPED, Mark.BROKEN})
 WHOLE = 0.3
 """Where more than this part of the rows changed, everything is sent: that is smaller."""
 
@@ -90,29 +91,37 @@ def _names(rows: Sequence[Row]) -> dict[str, Any]:
 
 
 def _states(rows: Sequence[Row]) -> dict[str, Any]:
+    """Written for speed: 40,000 rows at once."""
     return {
-        "mark": "".join([row.mark.value for row in rows]),
-        "flag": "".join([_flags(row) for row in rows]),
-        "ms": [round((row.seconds if row.ended else row.usual) * 1000) for row in rows],
+        "mark": "".join([row.mark for row in rows]),
+        "flag": "".join(
+            [
+                _LETTERS[
+                    FLAKY * row.flaky
+                    + REMEMBERED * row.remembered
+                    + OUTPUT * (row.size > 0)
+                    + RETRIED * (row.attempt > 1 or row.failed_before)
+                ]
+                for row in rows
+            ]
+        ),
+        "ms": [
+            int(1000 * (row.seconds if row.mark in _ENDED else row.expected or row.seconds) + 0.5)
+            for row in rows
+        ],
         "more": _more(rows),
     }
-
-
-def _flags(row: Row) -> str:
-    return _LETTERS[
-        FLAKY * row.flaky
-        + REMEMBERED * row.remembered
-        + OUTPUT * (row.size > 0)
-        + RETRIED * (row.attempt > 1 or row.failed_before)
-    ]
 
 
 def _more(rows: Iterable[Row]) -> dict[int, dict[str, Any]]:
     """Reason, worker and beginning of the rows that have something to say."""
     told: dict[int, dict[str, Any]] = {}
     for row in rows:
-        if row.mark is Mark.RUNNING:
+        mark = row.mark
+        if mark is Mark.PASSED and not (row.reason or row.flaky):
+            continue
+        if mark is Mark.RUNNING:
             told[row.id] = {"worker": row.worker, "began": round(row.began * 1000)}
-        elif row.reason or row.flaky or row.mark in (Mark.FAILED, Mark.BROKEN):
+        elif row.reason or row.flaky or mark in (Mark.FAILED, Mark.BROKEN):
             told[row.id] = {"reason": row.reason[:REASON_CAP], "worker": row.worker}
     return told

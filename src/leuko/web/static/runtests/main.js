@@ -58,6 +58,7 @@ class Page {
     this.again();
     if (!this.arrived) this.arrive();
     put(this.root, "data-ready", "");
+    if (!this.readyAt) setTimeout(() => { this.readyAt = performance.now(); }, 0); // the rows stand: for the bench
   }
 
   arrive() {
