@@ -3,8 +3,8 @@
     python bench/runtests.py [--runs 5] [--out runtests.jsonl] [--quick]
 
 The server is the real one, with events that are told by hand. Milliseconds are the page's own clock: a filter
-counts from the click to the frame in which the rows stand. `snapshot_cpu_ms` is processor time of the server, to
-make and encode the whole board.
+counts from the click to the frame in which the rows stand. `snapshot_cpu_ms` is processor time of the server,
+to make and encode the whole board.
 """
 
 from __future__ import annotations
