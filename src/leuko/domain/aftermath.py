@@ -76,11 +76,12 @@ class Seen:
         if before is None or before.state is not CaseState.FAILED:
             self.ended[case] = result  # of two tests with one name, the one that failed counts
 
-    def of(self, unit: Unit) -> tuple[list[Case], list[Case]]:
-        """Tests of the unit's file: those that ended, and those that were found and did not."""
-        cases = [case for case in self.found if (case.suite, case.file) == (unit.suite, unit.file)]
-        ended = [case for case in cases if case in self.ended]
-        return ended, [case for case in cases if case not in self.ended]
+    def by_file(self) -> dict[str, tuple[list[Case], list[Case]]]:
+        """Tests of each file: those that ended, and those that were found and did not."""
+        files: dict[str, tuple[list[Case], list[Case]]] = {}
+        for case in self.found:
+            files.setdefault(case.file, ([], []))[case not in self.ended].append(case)
+        return files
 
 
 @dataclass(frozen=True, slots=True)
@@ -110,16 +111,21 @@ class _Judgement:
 
     def __init__(self, batch: Sequence[Unit], seen: Seen, end: End, selective: bool) -> None:
         self.batch, self.seen, self.end, self.selective = batch, seen, end, selective
+        self._files = seen.by_file()
+        self._units = {unit.file: unit for unit in reversed(batch)}
         self.results: list[CaseResult] = []
         self.again: list[Unit] = []
         self.empty: list[str] = []
+
+    def _of(self, unit: Unit) -> tuple[list[Case], list[Case]]:
+        return self._files.get(unit.file, ([], []))
 
     def exited(self) -> None:
         """By itself, with an exit code."""
         code = self.end.exit_code
         silent, unclear = [], []
         for unit in self.batch:
-            ended, left = self.seen.of(unit)
+            ended, left = self._of(unit)
             if left:
                 self._cut_short(unit, left)
             elif not ended:
@@ -175,7 +181,7 @@ class _Judgement:
         known = bool(self.results) or self._explained()
         unclear = []
         for unit in self.batch:
-            ended, left = self.seen.of(unit)
+            ended, left = self._of(unit)
             rest = [case for case in left if case not in self.seen.running]
             if rest:
                 guilty = any(self._unit_of(case) is unit for case in self.seen.running)
@@ -197,7 +203,7 @@ class _Judgement:
             suspects = set(open_units)
         others = []
         for unit in open_units:
-            _, left = self.seen.of(unit)
+            _, left = self._of(unit)
             if unit not in suspects:
                 others.append(self._rest(unit, left))
             elif unit.losses + 1 >= MOST_LOSSES:
@@ -207,7 +213,7 @@ class _Judgement:
         self.again += others if suspects else _halves(others)
 
     def _open(self, unit: Unit) -> bool:
-        ended, left = self.seen.of(unit)
+        ended, left = self._of(unit)
         if not self.selective:
             return True  # its runner may tell of its tests as they end: nobody knows that these were all
         return bool(left) or not ended
@@ -232,14 +238,13 @@ class _Judgement:
         """What is left of a unit, where the runner can be told so; else all of it again."""
         if not self.selective or not left:
             return replace(unit, alone=unit.alone or not self.selective)
-        ended, _ = self.seen.of(unit)
+        ended, _ = self._of(unit)
         whole = len(ended) + len(left)
         expected = unit.expected * len(left) / whole
         return replace(unit, only=tuple(left), without=(), expected=expected, alone=True)
 
     def _unit_of(self, case: Case) -> Unit:
-        same = [unit for unit in self.batch if (unit.suite, unit.file) == (case.suite, case.file)]
-        return same[0] if same else self.batch[0]
+        return self._units.get(case.file, self.batch[0])
 
     def _fail(self, case: Case, reason: str, unit: Unit) -> None:
         self._add(CaseResult(case, CaseState.FAILED, attempt=unit.attempt, reason=reason))

@@ -273,12 +273,12 @@ class _Run:
         """A file that failed as a whole and, run again elsewhere, tells of its tests is no longer failed."""
         if end.ending is not Ending.EXIT:
             return
+        bad = {one.case.file for one in told if not one.case.name or one.state is CaseState.FAILED}
+        good = {one.case.file for one in told} - bad
         for unit in units:
             whole = Case(unit.suite, unit.file)
-            stands = self._ledger.of(whole)
-            mine = [one for one in told if (one.case.suite, one.case.file) == (unit.suite, unit.file)]
-            failed = any(one.case == whole or one.state is CaseState.FAILED for one in mine)
-            if unit.attempt > 1 and not unit.only and mine and not failed and stands is not None:
+            again = unit.attempt > 1 and not unit.only and unit.file in good
+            if again and self._ledger.of(whole) is not None:
                 self._record(CaseResult(whole, CaseState.PASSED, end.seconds, end.worker, unit.attempt))
 
     def _try_again(self, units: Sequence[Unit], told: Sequence[CaseResult], *, selective: bool) -> None:
