@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import os
 import signal
+import sys
 from pathlib import Path
 
 import pytest
@@ -260,3 +261,61 @@ async def test_a_flaky_test_is_green_and_named(place, own, verifier):
     assert outcome.verified.failures[0].output == "once"
     assert outcome.verified.results[0].worker != outcome.verified.failures[0].worker
     await outcome.discard()
+
+
+DYING = """
+import asyncio, sys
+from pathlib import Path
+from leuko.config.verify import Suite, Verify
+from leuko.domain.case import CaseBegan
+from leuko.verify.account import current, find
+from leuko.verify.build import LocalVerifier
+
+async def check_out(_revision, folder):
+    (folder / "tests").mkdir(parents=True)
+    for name in "ab":
+        (folder / "tests" / f"{name}.sh").write_text("trap '' TERM HUP; sleep 1000 & wait; sleep 1000")
+    return ()
+
+def told(event):
+    if isinstance(event, CaseBegan):
+        print("began", flush=True)
+
+async def main():
+    top = Path(sys.argv[1])
+    account = find(sys.argv[2]) if sys.argv[2] else current()
+    suite = Suite(runner="exit", command='sh "$@"', files=("tests/*.sh",))
+    verifier = LocalVerifier(check_out, account, top / "builds", top / "state")
+    await verifier.verify("1", "ab" * 20, Verify(suites={"shell": suite}), on_event=told)
+
+asyncio.run(main())
+"""
+
+
+@pytest.mark.parametrize("who", ["own", pytest.param("separate", marks=pytest.mark.needs("root"))])
+async def test_killed_without_warning_the_controller_leaves_no_worker_behind(place, who, request):
+    account = request.getfixturevalue("separate").name if who == "separate" else ""
+    (place / "state").mkdir(mode=0o700)
+    process = await asyncio.create_subprocess_exec(
+        sys.executable, "-c", DYING, str(place), account, stdout=asyncio.subprocess.PIPE
+    )
+    for _ in range(2):
+        async with asyncio.timeout(60):
+            assert await process.stdout.readline() == b"began\n"
+    assert running(f"LEUKO_FOLDER={place}")
+    process.kill()
+    await process.wait()
+    await until(lambda: not running(f"LEUKO_FOLDER={place}"))
+
+
+async def test_two_builds_at_once_do_not_meet(own, verifier):
+    files = {"tests/a.sh": "ls tests; pwd", "tests/b.sh": "true"}
+    one = verifier(own, files)
+    configuration = Verify(suites={"shell": shell_suite()})
+    outcomes = await asyncio.gather(*(one.verify(name, REVISION, configuration) for name in ("1", "2")))
+    assert [outcome.state for outcome in outcomes] == [BuildState.PASSED] * 2
+    places = {result.output for outcome in outcomes for result in outcome.verified.results if result.output}
+    assert len(places) == 2
+    await outcomes[0].discard()
+    assert outcomes[1].checkout.is_dir()
+    await outcomes[1].discard()
