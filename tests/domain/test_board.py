@@ -126,6 +126,14 @@ def test_stopping_gives_back_what_was_known():
     assert board.rows[1].reason == "stopped while it ran"
 
 
+def test_a_run_that_broke_says_nothing_of_tests_that_had_no_turn():
+    board = board_of(case("one"), case("two"))
+    board.begin([0, 1], AT)
+    board.apply(ended(case("one")), AT)
+    board.end(RunState.BROKEN, AT, "no worker came")
+    assert marks(board) == "p-"
+
+
 def test_broken_is_neither_red_nor_green():
     board = board_of(case())
     board.begin([0], AT)

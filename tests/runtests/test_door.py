@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
+import asyncio
 from pathlib import Path
 
 import httpx2
 import pytest
-from tests.runtests.scripted import TOKEN, Scripted, served, shop_board
+from tests.runtests.scripted import TOKEN, S, Scripted, served, shop_board
 
 from leuko.domain.board_rows import RunState
 
@@ -98,6 +99,19 @@ async def test_garbage_is_an_answer(shop, client, body):
     answer = await client.post("/api/board/run", content=body, headers=own(shop))
     assert answer.status_code == 400
     assert answer.json()["error"]["code"] == "T003"
+
+
+async def test_names_and_outputs_that_are_no_unicode_do_no_harm(shop, client):
+    shop.session.run([0])
+    shop.session.said = "half a letter: \ud800"
+    async with asyncio.timeout(10):
+        while not shop.carrier.wanted:
+            await asyncio.sleep(0.01)
+    shop.end("test_rounding", S.FAILED, reason="\ud800", output="\ud800 </script><b>&")
+    headers = {"Cookie": shop.cookie}
+    answer = await client.get("/api/board", headers=headers)
+    assert (answer.status_code, answer.json()["mark"][0]) == (200, "f")
+    assert (await client.get("/api/rows/0", headers=headers)).json()["attempts"][0]["state"] == "failed"
 
 
 async def test_enormous_ranges_cost_nothing(shop, client):

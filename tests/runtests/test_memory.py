@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from datetime import UTC, datetime
 from pathlib import Path
 
@@ -10,7 +11,7 @@ import pytest
 from leuko.domain.board import Board
 from leuko.domain.board_rows import Mark, RunState
 from leuko.domain.case import Case, CaseEnded, CaseResult, CaseState
-from leuko.runtests.memory import BoardKnown, folder_of, keep, recall
+from leuko.runtests.memory import BoardKnown, folder_of, keep, newer, recall
 from leuko.runtests.printed import Printed
 
 AT = datetime(2026, 5, 12, tzinfo=UTC)
@@ -44,6 +45,15 @@ def test_results_come_back_for_files_that_are_still_there(tmp_path: Path):
     assert known.cases("unit", "tests/test_a.py") == (ONE,)
     assert known.file_failed_last("unit", "tests/test_a.py")
     assert [entry.name for entry in tmp_path.iterdir()] == ["results.json"]
+
+
+def test_files_written_since_are_known(tmp_path: Path):
+    (tmp_path / "tests").mkdir()
+    (tmp_path / "tests/test_a.py").write_text("")
+    assert newer(tmp_path, tmp_path, THERE) == frozenset()  # nothing is remembered
+    keep(tmp_path, ran())
+    os.utime(tmp_path / "results.json", (1, 1))
+    assert newer(tmp_path, tmp_path, THERE | {"gone": ("tests/test_gone.py",)}) == {"tests/test_a.py"}
 
 
 @pytest.mark.parametrize("content", [b"", b"{", b"[]", b'{"version": 1}', b"\xff" * 100])

@@ -25,7 +25,7 @@ from leuko.domain.errors import LeukoError
 from leuko.runtests.app import create_app
 from leuko.runtests.carrier import Ended
 from leuko.runtests.checkout import Checkout
-from leuko.runtests.memory import folder_of, keep, recall
+from leuko.runtests.memory import folder_of, keep, newer, recall
 from leuko.runtests.printed import Printed
 from leuko.runtests.session import Session
 from leuko.runtests.settings import FILE, settings_of, surroundings
@@ -57,6 +57,8 @@ class Bench:
     session: Session
     checkout: Checkout
     folder: Path
+    changed: frozenset[str]
+    """Files that are newer than what is remembered of them: their tests may be others."""
     below: str
     """Only files below this folder of the checkout; empty: all."""
 
@@ -82,7 +84,7 @@ async def begin(scene: Scene, wanted: Wanted) -> int:
         return await (_once if wanted.once else _page)(scene, wanted, bench, stop)
     finally:
         await bench.session.close()
-        with contextlib.suppress(OSError):  # a cache that cannot be kept is none
+        with contextlib.suppress(OSError, ValueError):  # a cache that cannot be kept is none
             await asyncio.to_thread(keep, bench.folder, bench.session.board)
 
 
@@ -100,11 +102,12 @@ async def _bench(wanted: Wanted) -> Bench:
     board = Board(secrets.token_hex(4))
     checkout = Checkout(top, verify, board, folder / f"run-{os.getpid()}", surroundings(top, os.environ))
     found = await checkout.look()
+    changed = await asyncio.to_thread(newer, folder, top, found.files)
     damaged = await asyncio.to_thread(recall, folder, board, found.files)
     session = Session(top, board, checkout, Printed(folder), SystemClock())
     session.said = " ".join(part for part in (settings.said, damaged, *found.warnings) if part)
     below = "" if place == top else os.path.relpath(place, top)
-    return Bench(session, checkout, folder, below)
+    return Bench(session, checkout, folder, changed, below)
 
 
 def _top(place: Path) -> Path:
@@ -159,14 +162,14 @@ def _announce(scene: Scene, bench: Bench, address: str) -> None:
 
 async def _collect(bench: Bench) -> None:
     try:
-        if await bench.checkout.collect():
+        if await bench.checkout.collect(bench.changed):
             bench.session.changed()
     except (LeukoError, OSError) as error:
         bench.session.tell(f"Tests could not be listed before they run: {error}")
 
 
 def _keep_soon(bench: Bench) -> None:
-    with contextlib.suppress(OSError):
+    with contextlib.suppress(OSError, ValueError):
         keep(bench.folder, bench.session.board)
 
 
@@ -186,11 +189,18 @@ async def _tell(scene: Scene, session: Session) -> None:
 # -- without a page ----------------------------------------------------------------------------------------
 
 
-async def _once(scene: Scene, _wanted: Wanted, bench: Bench, stop: asyncio.Event) -> int:
+async def _once(scene: Scene, wanted: Wanted, bench: Bench, stop: asyncio.Event) -> int:
     session = bench.session
     rows = bench.rows() if bench.below else None
     if session.said:
         scene.say(session.said)
+    if not (bench.rows() if bench.below else session.board.counts().all):
+        raise LeukoError(
+            "there are no tests, and untested is not passed",
+            where=str(wanted.path),
+            way_out="verify.suites in leuko.yml says where they are",
+            code="T022",
+        )
     task = session.run(rows)
     stopping = asyncio.create_task(stop.wait())
     told: set[int] = set()

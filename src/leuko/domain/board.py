@@ -153,7 +153,7 @@ class Board:
             if row.mark is Mark.RUNNING:
                 row.reason = "stopped while it ran"
                 self._mark(row, Mark.LISTED)
-            elif state is not RunState.STOPPED and row.file in told and not row.failed_before:
+            elif state in (RunState.PASSED, RunState.FAILED) and row.file in told and not row.failed_before:
                 self._mark(row, Mark.GONE)  # its file ran and did not know it any more
             else:
                 self._mark(row, row.before)

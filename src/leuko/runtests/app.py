@@ -19,6 +19,7 @@ from leuko.domain.errors import LeukoError
 from leuko.runtests.door import Door, cookie_name
 from leuko.runtests.session import Session
 from leuko.web.assets import asset_answer
+from leuko.web.boards import as_json
 from leuko.web.failures import NotAllowed, error_body, status_of
 from leuko.web.render import Pages
 from leuko.web.site import answer, number
@@ -99,7 +100,8 @@ async def get_stream(request: Asked, desk: Desk) -> Stream:
 
 @get("/api/rows/{row:str}")
 async def get_output(desk: Desk, row: str) -> Response[bytes]:
-    return answer(desk.session.output(number(row, "a row's number") or 0))
+    told = desk.session.output(number(row, "a row's number") or 0)
+    return Response(as_json(told), media_type="application/json")
 
 
 @post("/api/board/run")

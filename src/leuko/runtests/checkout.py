@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Mapping, Sequence
+import contextlib
+from collections.abc import Collection, Mapping, Sequence
 from pathlib import Path
 
 from leuko.config.verify import SetupNode, Suite, Verify
@@ -81,14 +82,15 @@ class Checkout:
         self.found = found
         return found
 
-    async def collect(self) -> int:
-        """Asks pytest for the tests of files that nothing is known of; how many files told theirs.
+    async def collect(self, changed: Collection[str] = ()) -> int:
+        """Asks pytest for the tests of files that changed or of which nothing is known; how many told theirs.
 
         A file that cannot be collected stays a row of its own, and says why when it runs.
         """
         told = 0
         for name, suite in self.verify.suites.items():
-            files = tuple(file for file in self.found.files.get(name, ()) if self._untold(name, file))
+            known = self.found.files.get(name, ())
+            files = tuple(file for file in known if file in changed or self._untold(name, file))
             if suite.runner != "pytest" or not files:
                 continue
             told += await self._collected(name, suite, files)
@@ -144,6 +146,8 @@ class Checkout:
     async def close(self) -> None:
         """As in the port."""
         await self._engine.close()
+        with contextlib.suppress(OSError):
+            self._folder.rmdir()
 
     async def _alone(self, setup: Sequence[SetupNode], on_event: OnEvent) -> bool:
         nodes = await SetUp(setup, self._node, on_event).run()

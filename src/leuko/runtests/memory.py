@@ -76,6 +76,22 @@ def recall(folder: Path, board: Board, there: Mapping[str, Sequence[str]]) -> st
     return ""
 
 
+def newer(folder: Path, checkout: Path, there: Mapping[str, Sequence[str]]) -> frozenset[str]:
+    """Files that were written since the cache was."""
+    try:
+        known = (folder / "results.json").stat().st_mtime
+    except OSError:
+        return frozenset()
+    return frozenset(path for files in there.values() for path in files if _written(checkout / path) > known)
+
+
+def _written(path: Path) -> float:
+    try:
+        return path.stat().st_mtime
+    except OSError:
+        return 0.0
+
+
 def keep(folder: Path, board: Board) -> None:
     """Writes it all, in one step. Raises OSError."""
     cases = []

@@ -8,8 +8,6 @@ from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
-import msgspec
-
 from leuko.clock import Clock
 from leuko.domain.board import Board
 from leuko.domain.board_rows import NODE, Mark, Row, RunState
@@ -18,6 +16,7 @@ from leuko.domain.columns import news
 from leuko.domain.errors import LeukoError, Refused
 from leuko.runtests.carrier import Carrier, Ended, Wanted
 from leuko.runtests.printed import Printed
+from leuko.web.boards import as_json
 
 COALESCE = 0.1
 """Seconds between two pieces of news to one page."""
@@ -120,7 +119,7 @@ class Session:
         """JSON: what is new since this change of this board, everything for another one."""
         told = news(self.board, since if board in ("", self.board.name) else 0, self._clock.now())
         told["watching"], told["said"] = self.watching, self.said
-        return msgspec.json.encode(told)
+        return as_json(told)
 
     async def stream(self, since: int, board: str) -> AsyncIterator[bytes]:
         """server-sent events: what is new, until closing."""
@@ -198,7 +197,10 @@ class Session:
         if result.attempt <= 1:
             self._printed.forget(row)
         facts = (result.seconds, result.worker, result.broken or result.reason)
-        self._printed.keep(row, result.attempt, result.state, facts, result.output)
+        try:
+            self._printed.keep(row, result.attempt, result.state, facts, result.output)
+        except OSError as error:  # the results count all the same
+            self.said = f"What tests print cannot be kept: {error.strerror or error}."
 
     def _ring(self) -> None:
         self._news.set()

@@ -11,9 +11,10 @@ from litestar import Response, get
 from leuko.domain.build import Build
 from leuko.domain.line import Line
 from leuko.web.api import L
+from leuko.web.boards import as_json
 from leuko.web.failures import NotThere
 from leuko.web.pages import fresh, of_line
-from leuko.web.site import Asked, Site, answer, may_read, number
+from leuko.web.site import Asked, Site, may_read, number
 from leuko.web.views.builds import build_view
 
 LARGE = 20_000
@@ -69,7 +70,8 @@ async def get_row(
     line = await site.line(application, environment)
     build = await _build(site, line, which)
     wanted = number(row, "a row's number") or 0
-    return answer(await site.boards.output(line, build, wanted, request.query_params.get("board", "")))
+    told = await site.boards.output(line, build, wanted, request.query_params.get("board", ""))
+    return Response(as_json(told), media_type="application/json")
 
 
 async def _build(site: Site, line: Line, which: str) -> Build:
