@@ -41,7 +41,7 @@ def _part(part: str) -> bytes | None:
         elif piece == "?":
             out += b"[^/]"
         elif len(piece) > 2 and piece.startswith("[") and piece.endswith("]"):
-            inside = piece[1:-1].replace("\\", "\\\\").encode()
+            inside = re.sub(r"([\\\\\[&~|])", r"\\\1", piece[1:-1]).encode()
             out += b"[^" + inside[1:] + b"]" if inside[:1] in (b"!", b"^") else b"[" + inside + b"]"
         else:
             out += re.escape(piece.encode())
