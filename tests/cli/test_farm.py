@@ -83,7 +83,7 @@ def children(pid: int) -> list[int]:
 
 
 @pytest.mark.needs("buildbot")
-@pytest.mark.parametrize("how", [signal.SIGINT, signal.SIGKILL])
+@pytest.mark.parametrize("how", [signal.SIGINT, pytest.param(signal.SIGKILL, marks=pytest.mark.slow)])
 def test_up_runs_a_farm_and_ends_all_of_it(tmp_path, how):
     folder = tmp_path / "farm"
     ports = ("--port", str(free_port()), "--workers-port", str(free_port()))

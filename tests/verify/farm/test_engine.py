@@ -94,6 +94,7 @@ async def test_a_test_is_seen_while_its_batch_runs(farm, repository, tmp_path):
     assert states(events) == {"a.sh": CaseState.PASSED, "b.sh": CaseState.PASSED}
 
 
+@pytest.mark.slow
 async def test_two_workers_work_at_once(farm, repository, tmp_path):
     """Each waits for the other's file: one after the other they would wait for ever."""
     wait = "touch {here}; while [ ! -e {there} ]; do sleep 0.05; done\n"
@@ -219,6 +220,42 @@ async def test_what_a_dead_controller_left_running_is_stopped(rig, repository, t
     await second.close()
 
 
+@pytest.mark.slow
+async def test_a_worker_that_falls_silent_is_lost_and_used_again_when_it_wakes(
+    farm, rig, repository, tmp_path
+):
+    where, revision = hanging(tmp_path, repository)
+    farm.silent = 12.0
+    engine = engine_of(farm, repository, revision)
+    worker = await engine.idle()
+    task = asyncio.create_task(engine.run(worker, assignment(["hang.sh"]), lambda _event: None))
+    await until(lambda: pid_of(where), "the test runs")
+    rig.processes[worker].send_signal(signal.SIGSTOP)
+    try:
+        with pytest.raises(WorkerLostError, match="has said nothing"):
+            await task
+    finally:
+        rig.processes[worker].send_signal(signal.SIGCONT)
+    await until(lambda: not alive(pid_of(where)), "the batch ends when the worker wakes")
+
+
+async def test_a_master_that_tells_nothing_by_itself_is_asked(farm, repository):
+    await farm._notices.close()
+    farm._notices._open.clear()
+    revision = repository.commit({"a.sh": "exit 0\n"})
+    assert (await run(engine_of(farm, repository, revision), assignment(["a.sh"]))).exit_code == 0
+
+
+async def test_who_is_not_let_in_does_not_wait(rig, repository):
+    from leuko.verify.buildbot.farm import Farm
+
+    farm = Farm(rig.master("wrong"), "leuko", "test")
+    await farm.start()
+    with pytest.raises(FarmError, match="does not let"):
+        await engine_of(farm, repository, repository.commit({"a.sh": ""})).idle()
+    await farm.close()
+
+
 async def test_a_set_up_that_fails_there_is_the_workers_fault(farm, repository):
     revision = repository.commit({"a.sh": "exit 0\n"})
     verify = Verify(setup=("echo no database; exit 3",))
@@ -228,6 +265,7 @@ async def test_a_set_up_that_fails_there_is_the_workers_fault(farm, repository):
     farm._resting.clear()
 
 
+@pytest.mark.slow
 async def test_a_revision_that_cannot_be_had_is_said(farm, repository):
     repository.commit({"a.sh": ""})
     engine = engine_of(farm, repository, "0" * 40)

@@ -163,7 +163,10 @@ class BuildbotEngine:
         self._farm.did_well(worker)
 
     def _despair(self) -> None:
-        """Raises when every worker there is failed: waiting would not help."""
+        """Raises when every worker there is failed, or the farm cannot be used: waiting would not help."""
+        error = self._farm.hopeless()
+        if error is not None:
+            raise error
         there = [name for name, one in self._farm.known.items() if one.usable]
         hopeless = there and all(self._failures.get(name, 0) >= TRIES for name in there)
         if hopeless and not self._preparing:

@@ -10,7 +10,7 @@ from typing import Any
 import structlog
 
 from leuko.cancellation import obey
-from leuko.verify.buildbot.errors import FarmError, FarmUnreachableError
+from leuko.verify.buildbot.errors import SHAPELESS, FarmError, FarmUnreachableError, unexpected
 from leuko.verify.buildbot.lines import GapError, Lines, Relayed, Said
 from leuko.verify.buildbot.master import Master
 from leuko.verify.engine import WorkerLostError
@@ -52,6 +52,7 @@ class Errand:
     revision: str
     told: Callable[[Said | Relayed], None]
     live: Callable[[], bool]
+    silent: float = SILENT
     request: int = 0
     build: int = 0
     log: int = 0
@@ -73,8 +74,10 @@ class Errand:
             await self._follow()
             if self._results == RETRY:  # Buildbot would run it once more; that is ours to say
                 await asyncio.shield(self.stop())
-        except BaseException:
+        except BaseException as error:
             await asyncio.shield(self.stop())
+            if isinstance(error, SHAPELESS):
+                raise self._lost(f"the master answers what is not understood: {error!r}") from error
             raise
         return 4 if self._results is None else self._results
 
@@ -157,8 +160,8 @@ class Errand:
                 raise self._lost(str(error)) from error
             if self._complete:
                 return
-            if _now() - spoke > (SILENT if self.build else QUEUED):
-                why = f"has said nothing for {SILENT:g} s" if self.build else "was not free for it"
+            if _now() - spoke > (self.silent if self.build else QUEUED):
+                why = f"has said nothing for {self.silent:g} s" if self.build else "was not free for it"
                 raise self._lost(f"the worker {why}")
             await self._nap()
 
@@ -232,7 +235,7 @@ class Errand:
                     self.request = await self._found()
                 if self.request:
                     await cancelled(self.master, self.request, "no longer needed")
-        except (FarmError, TimeoutError) as error:
+        except (FarmError, TimeoutError, *SHAPELESS) as error:
             log.warning("a batch could not be stopped at the farm", worker=self.worker, error=str(error))
 
     def _lost(self, why: str) -> WorkerLostError:
@@ -251,11 +254,14 @@ async def pending(master: Master, builder: str) -> list[tuple[int, str]]:
         f"builders/{number}/buildrequests", ("complete", "false"), ("property", "leuko_key")
     )
     rows = found["buildrequests"] if found else []
-    return [
-        (row["buildrequestid"], str(row["properties"]["leuko_key"][0]))
-        for row in rows
-        if row.get("properties") and "leuko_key" in row["properties"]
-    ]
+    try:
+        return [
+            (row["buildrequestid"], str(row["properties"]["leuko_key"][0]))
+            for row in rows
+            if row.get("properties") and "leuko_key" in row["properties"]
+        ]
+    except SHAPELESS as error:
+        raise unexpected(master.url, "its list of requests", repr(error)) from error
 
 
 async def cancelled(master: Master, request: int, reason: str) -> None:

@@ -4,6 +4,9 @@ from __future__ import annotations
 
 from leuko.domain.errors import LeukoError
 
+SHAPELESS = (KeyError, TypeError, IndexError, ValueError, AttributeError)
+"""What reading an answer ends with that has another shape: a master of another version."""
+
 
 class FarmError(LeukoError):
     """The farm cannot be used, or not as it is."""

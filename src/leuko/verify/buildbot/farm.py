@@ -10,8 +10,8 @@ from typing import Any
 import structlog
 
 from leuko.cancellation import end, obey
-from leuko.verify.buildbot.errand import Errand, cancelled, pending
-from leuko.verify.buildbot.errors import FarmError, FarmUnreachableError
+from leuko.verify.buildbot.errand import GONE, SILENT, Errand, cancelled, pending
+from leuko.verify.buildbot.errors import SHAPELESS, FarmError, FarmUnreachableError, unexpected
 from leuko.verify.buildbot.lines import Relayed, Said
 from leuko.verify.buildbot.master import Master
 from leuko.verify.buildbot.notices import Notices
@@ -54,8 +54,10 @@ class Farm:
         self.master = master
         self.builder = builder
         self.prefix = prefix
-        self.trouble = ""
-        """Why the master cannot be asked at the moment."""
+        self.silent = SILENT
+        """Seconds without a word after which a worker is lost."""
+        self._error: FarmError | None = None
+        self._since = 0.0
         self._most = most
         self._workers: dict[str, Worker] = {}
         self._reserved: set[str] = set()
@@ -129,6 +131,12 @@ class Farm:
         """It carried something out: the next failure is its first."""
         self._resting.pop(worker, None)
 
+    def hopeless(self) -> FarmError | None:
+        """Why waiting for a worker would not help: we are not let in, or the master is away for long."""
+        if isinstance(self._error, FarmUnreachableError) and _now() - self._since < GONE:
+            return None
+        return self._error
+
     def _rests(self, worker: str) -> bool:
         return worker in self._resting and _now() < self._resting[worker][0]
 
@@ -176,6 +184,7 @@ class Farm:
             order.revision,
             told,
             lambda: self._notices.live,
+            self.silent,
         )
         self._errands[key] = errand
         try:
@@ -204,16 +213,18 @@ class Farm:
                 if not swept:
                     await self._sweep()
                     swept = True
-                self.trouble = ""
+                self._error = None
             except FarmError as error:
-                if str(error) != self.trouble:
+                if self._error is None:
                     log.warning("the farm cannot be used", error=str(error))
-                self.trouble = str(error)
+                    self._since = _now()
+                self._error = error
+                swept = False  # what could not be stopped meanwhile is stopped when it is back
                 self._workers = {}
                 self.master.forget()
                 self._stir()
             try:
-                async with asyncio.timeout(LOOK_AGAIN_SECONDS if self.trouble else LOOK_SECONDS):
+                async with asyncio.timeout(LOOK_AGAIN_SECONDS if self._error else LOOK_SECONDS):
                     await self._look.wait()
             except TimeoutError:
                 pass
@@ -275,8 +286,11 @@ async def workers_of(master: Master, builder: str) -> dict[str, Worker]:
     found = await master.get(f"builders/{number}/workers")
     if found is None:
         raise FarmUnreachableError("the builder is gone", where=master.url, code="F001")
-    rows = sorted(found["workers"], key=lambda row: _natural(row["name"]))
-    return {row["name"]: _worker(row) for row in rows if row["configured_on"]}
+    try:
+        rows = sorted(found["workers"], key=lambda row: _natural(row["name"]))
+        return {row["name"]: _worker(row) for row in rows if row["configured_on"]}
+    except SHAPELESS as error:
+        raise unexpected(master.url, "its list of workers", repr(error)) from error
 
 
 def _worker(row: dict[str, Any]) -> Worker:
