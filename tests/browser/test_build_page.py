@@ -99,7 +99,7 @@ async def test_a_build_live_on_its_page(building: Building, tmp_path: Path):
         assert await page.locator(".rt-facts:visible").count() == 2  # both attempts
         await building.end(BuildState.PASSED)
         await page.wait_for_selector(".rt [data-part=state][data-kind=passed]")
-        assert "test_total" in (await page.evaluate("decodeURIComponent(location.hash)"))
+        await page.wait_for_function("() => location.hash.includes('test_total')")
         await page.screenshot(path=tmp_path / "build.png")
         for viewport in (WIDE, SMALLEST):
             for scheme in ("light", "dark"):
