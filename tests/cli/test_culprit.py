@@ -90,7 +90,7 @@ def test_a_test_of_a_suite_is_run_as_the_build_runs_it(repository) -> None:
     pytest_ = f"{sys.executable} -m pytest -p no:cacheprovider"
     repository.write(
         "leuko.yml",
-        "application: shop\nrepository: .\nfleet: {roles: {www: [www1]}, root: /srv/shop}\n"
+        "application: shop\nrepository: .\nfleet: {roles: {www: [www1, www2, www3]}, root: /srv/shop}\n"
         f'verify:\n  suites:\n    unit: {{runner: pytest, command: "{pytest_}", files: ["tests/test_*.py"]}}\n',
     )
     body = (

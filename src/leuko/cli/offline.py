@@ -20,6 +20,7 @@ from leuko.web.outputs import Outputs
 from leuko.web.verification import ordering
 from leuko.web.views.builds import build_view, builds
 from leuko.web.views.changes import change, changes
+from leuko.web.views.culprits import culprit, culprits
 from leuko.web.views.errors import DAY, errors
 from leuko.web.views.hosts import hosts
 from leuko.web.views.limits import limit_changes, limits
@@ -162,6 +163,12 @@ class Rows:
         position = int(asked.parts[3])
         return await asked.outputs.whole(steps[position].output) if position < len(steps) else None
 
+    async def _culprits(self, asked: _Asked) -> Any:
+        return await culprits(asked.store, asked.line, limit=asked.limit)
+
+    async def _culprit(self, asked: _Asked) -> Any:
+        return await culprit(asked.store, asked.line, asked.number)
+
     async def _hosts(self, asked: _Asked) -> Any:
         return await hosts(asked.store, asked.line, self._clock.now())
 
@@ -226,6 +233,8 @@ _VIEWS: Mapping[str, Callable[[Rows, _Asked], Awaitable[Any]]] = MappingProxyTyp
         "quarantines": Rows._quarantines,  # noqa: SLF001
         "builds/*": Rows._build,  # noqa: SLF001
         "builds/*/steps/*/output": Rows._output,  # noqa: SLF001
+        "culprits": Rows._culprits,  # noqa: SLF001
+        "culprits/*": Rows._culprit,  # noqa: SLF001
         "hosts": Rows._hosts,  # noqa: SLF001
         "locks": Rows._locks,  # noqa: SLF001
         "trends": Rows._trends,  # noqa: SLF001

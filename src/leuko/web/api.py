@@ -16,6 +16,7 @@ from leuko.web.failures import NotThere
 from leuko.web.site import Asked, Site, answer, limit, may_read, may_write, number
 from leuko.web.views.builds import build_view
 from leuko.web.views.changes import change, changes
+from leuko.web.views.culprits import culprit, culprits
 from leuko.web.views.drills import drills
 from leuko.web.views.errors import DAY, errors
 from leuko.web.views.hosts import hosts
@@ -148,6 +149,22 @@ async def get_errors(request: Asked, site: Site, application: str, environment: 
 async def get_trends(request: Asked, site: Site, application: str, environment: str) -> Response[bytes]:
     may_read(request)
     return answer(await trends(site.store, await site.line(application, environment)))
+
+
+@get(L + "/culprits")
+async def get_culprits(request: Asked, site: Site, application: str, environment: str) -> Response[bytes]:
+    may_read(request)
+    line = await site.line(application, environment)
+    return answer(await culprits(site.store, line, limit=_page(request, 20)[0]))
+
+
+@get(L + "/culprits/{number:int}")
+async def get_culprit(
+    request: Asked, site: Site, application: str, environment: str, number: int
+) -> Response[bytes]:
+    may_read(request)
+    line = await site.line(application, environment)
+    return answer(_there(await culprit(site.store, line, number), f"search {number}"))
 
 
 @get(L + "/drills")
@@ -321,6 +338,8 @@ ROUTES = (
     get_hosts,
     get_locks,
     get_limits,
+    get_culprits,
+    get_culprit,
     get_drills,
     get_errors,
     get_trends,

@@ -14,6 +14,7 @@ from leuko.web.gathering import gather
 from leuko.web.outputs import Outputs
 from leuko.web.views.builds import BuildView, build_view
 from leuko.web.views.commits import CommitView, commit_views
+from leuko.web.views.culprits import SearchView, change_sentences, search_of, search_view
 from leuko.web.why import carrier, standing
 from leuko.web.why_push import why_change
 
@@ -41,6 +42,8 @@ class ChangePage(msgspec.Struct, frozen=True):
     commits: list[CommitView]
     build: BuildView | None
     why: list[str]
+    search: SearchView | None = None
+    """The search that suspected it; it is shown with its runs."""
 
 
 def change_view(facts: Facts, landed: Landed) -> ChangeView:
@@ -79,9 +82,14 @@ async def change(
         return None
     facts = await gather(store, line, now, outputs)
     view = await build_view(store, line, landed.build, now, outputs) if landed.build is not None else None
+    search = await search_of(store, line, landed.revision)
+    why = list(why_change(facts, landed))
+    if search is not None:
+        why += change_sentences(search, landed.revision)
     return ChangePage(
         change_view(facts, landed),
         commit_views(landed.change.commits),
         view,
-        list(why_change(facts, landed)),
+        why,
+        search_view(search) if search is not None else None,
     )

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from datetime import datetime
 from typing import Any
 
@@ -10,11 +11,13 @@ import msgspec
 from leuko.domain.errors import LeukoError
 from leuko.domain.line import Line
 from leuko.domain.lock import LockKind
+from leuko.store.changes import ChangeState, Landed
 from leuko.store.store import Store
 from leuko.web.facts import Facts
 from leuko.web.failures import NotThere
 from leuko.web.gathering import gather, push_facts
 from leuko.web.outputs import Outputs
+from leuko.web.views.culprits import change_sentences, search_of
 from leuko.web.why import why_now
 from leuko.web.why_push import why_change, why_host, why_push
 
@@ -35,14 +38,14 @@ async def why(
     kind, _, name = about.partition(":")
     match kind:
         case "now" | "":
-            sentences: tuple[str, ...] = why_now(facts)
+            sentences: tuple[str, ...] = (*why_now(facts), *await _searched(store, line, facts.changes[:1]))
         case "push":
             sentences = await _push(store, line, facts, name)
         case "change":
             landed = await store.changes.get(line, name)
             if landed is None:
                 raise NotThere(f"change {name}", "no change of this line has that revision", "`leuko log`")
-            sentences = why_change(facts, landed)
+            sentences = (*why_change(facts, landed), *await _searched(store, line, [landed]))
         case "host":
             host = await store.hosts.get(line, name)
             if host is None:
@@ -56,6 +59,14 @@ async def why(
                 code="W003",
             )
     return Why(about or "now", list(sentences), _figures(facts))
+
+
+async def _searched(store: Store, line: Line, changes: Sequence[Landed]) -> tuple[str, ...]:
+    """What the search says that suspected them; nothing where they are not red."""
+    if not changes or changes[0].state is not ChangeState.RED:
+        return ()
+    search = await search_of(store, line, changes[0].revision)
+    return tuple(change_sentences(search, changes[0].revision)) if search is not None else ()
 
 
 async def _push(store: Store, line: Line, facts: Facts, name: str) -> tuple[str, ...]:
