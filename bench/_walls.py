@@ -48,7 +48,7 @@ c["protocols"] = {"pb": {"port": "tcp:%d:interface=127.0.0.1" % PB}}
 c["collapseRequests"] = False
 factory = util.BuildFactory([steps.ShellCommand(
     command=[PYTHON, "-m", "pytest", "-q", "-p", "no:cacheprovider", util.Property("file")], workdir=TREE)])
-c["builders"] = [util.BuilderConfig("file", ["w%d" % n for n in range(WORKERS)], factory=factory)]
+c["builders"] = [util.BuilderConfig("file", workernames=["w%d" % n for n in range(WORKERS)], factory=factory)]
 c["schedulers"] = [schedulers.ForceScheduler("force", ["file"], properties=[util.StringParameter("file")])]
 c["db_url"] = "sqlite:///state.sqlite"
 c["www"] = {"port": "tcp:%d:interface=127.0.0.1" % WEB}
@@ -217,7 +217,9 @@ def buildbot(python: Path, tree: Tree, folder: Path) -> Iterator[Callable[[], No
             process = subprocess.Popen(one, cwd=folder, stdout=log, stderr=log, start_new_session=True)
             stack.callback(_end, process)
         address = f"http://127.0.0.1:{web}/api/v2"
-        _until(lambda: len([w for w in _get(address, "workers")["workers"] if w["connected_to"]]) == WORKERS)
+        _until(
+            lambda: len([w for w in _get(address, "workers")["workers"] if w["connected_to"]]) == WORKERS, 120
+        )
         asked = 0
 
         def build_all() -> None:
