@@ -39,7 +39,7 @@ from leuko.verify.local import LocalEngine, Surroundings
 from leuko.verify.plan import Plan, Verified
 
 WORKERS = 2
-PEERS = ("pytest", "pytest-xdist", "pytest-split", "buildbot", "buildbot-worker")
+PEERS = ("pytest", "pytest-xdist", "pytest-split", "buildbot", "buildbot-www", "buildbot-worker")
 _MASTER = """
 from buildbot.plugins import changes, schedulers, steps, util, worker
 c = BuildmasterConfig = {}
@@ -227,9 +227,9 @@ def buildbot(python: Path, tree: Tree, folder: Path) -> Iterator[Callable[[], No
             for path in sorted((tree.folder / "tests").glob("test_*.py")):
                 _force(address, f"tests/{path.name}")
                 asked += 1
-            query = "buildrequests?complete=true&field=results&limit=100000"
-            _until(lambda: len(_get(address, query)["buildrequests"]) == asked)
-            results = {one["results"] for one in _get(address, query)["buildrequests"]}
+            query = "builds?complete=true&limit=100000"
+            _until(lambda: len(_get(address, query)["builds"]) == asked)
+            results = {one["results"] for one in _get(address, query)["builds"]}
             assert results == {0}, results
 
         yield build_all
