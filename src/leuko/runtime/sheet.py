@@ -54,7 +54,7 @@ class Sheet:
 
     @property
     def counts(self) -> dict[str, int]:
-        """Tests by state, and how many were flaky, failed in quarantine, or say nothing (broken)."""
+        """Tests by state, and how many were flaky, or failed in quarantine; broken ones say nothing."""
         states = {state.value: self._states[state] for state in CaseState}
         flags = {name: self._flags[name] for name in ("flaky", "quarantined", "broken")}
         return {"all": len(self.rows), **states, **flags}
@@ -161,6 +161,7 @@ class Sheet:
     def _count(self, row: CaseRow | None, by: int) -> None:
         if row is None:
             return
-        self._states[row.state] += by
+        if not row.broken:  # says nothing of the commit: no failure
+            self._states[row.state] += by
         for name in ("flaky", "quarantined", "broken"):
             self._flags[name] += by * bool(getattr(row, name))

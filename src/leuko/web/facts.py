@@ -34,6 +34,8 @@ class BuildFacts:
     """Commands in all, where an event told."""
     doing: str = ""
     tail: tuple[str, ...] = ()
+    coverage: str = ""
+    """What tests ran of the lines of its changes, in a sentence; empty where nothing is asked for."""
 
     @property
     def failed(self) -> StepResult | None:

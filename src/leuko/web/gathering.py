@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import replace
 from datetime import datetime
 from typing import Any
 
@@ -100,12 +101,13 @@ async def build_facts(store: Store, line: Line, build: Build, outputs: Outputs |
         times[1],
         of=of,
         doing=_doing(told),
+        coverage=str(((await store.build_facts.get(line, build.id, "coverage")) or {}).get("sentence", "")),
     )
     failed = facts.failed
     if failed is None or outputs is None or build.state is not BuildState.FAILED:
         return facts
     tail = await outputs.tail(failed.output, 6)
-    return BuildFacts(facts.build, facts.steps, facts.started_at, facts.ended_at, facts.of, "", tail)
+    return replace(facts, doing="", tail=tail)
 
 
 async def _builds(

@@ -173,6 +173,8 @@ def why_change(facts: Facts, landed: Landed) -> tuple[str, ...]:
         found.append(red(build))
     elif build is not None and build.build.reason:
         found.append(stopped(build.build.reason))
+    if build is not None and build.coverage:
+        found.append(stopped(build.coverage[0].upper() + build.coverage[1:]))
     return tuple(sentence for sentence in found if sentence)
 
 
