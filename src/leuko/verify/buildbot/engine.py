@@ -216,7 +216,7 @@ class _Heard:
         self._trouble = ""
         self._nodes = ""
         self.failed = False
-        """Its set-up was run, and did not pass."""
+        """Trying again there would come to the same: its set-up did not pass, or the tree is another."""
         self._end: dict[str, object] | None = None
         self._done = False
 
@@ -232,6 +232,7 @@ class _Heard:
                 self._trouble = str(facts["why"])
             case "tree":
                 if self._tree and facts["tree"] != self._tree:
+                    self.failed = True
                     self._trouble = (
                         f"it has another tree of that revision: {facts['tree']} is not {self._tree}"
                     )
