@@ -11,7 +11,7 @@ from leuko.config.verify import SetupNode, Suite, Verify
 from leuko.config.verify_rules import node_name
 from leuko.domain.board import Board
 from leuko.domain.board_rows import RunState
-from leuko.domain.build import BuildState
+from leuko.domain.build import BuildState, StepResult
 from leuko.domain.case import Batch, Case, CaseBegan, CaseEnded, CaseFound, CaseResult, CaseState, NodeChanged
 from leuko.domain.errors import LeukoError
 from leuko.runtests.carrier import Ended, OnEvent, Wanted
@@ -124,7 +124,6 @@ class Checkout:
 
     async def run(self, wanted: Wanted, on_event: OnEvent) -> Ended:
         """As in the port."""
-        await asyncio.to_thread(self._folder.mkdir, parents=True, exist_ok=True)
         commands = [case for case in wanted.cases if case.suite == COMMANDS]
         cases = [case for case in wanted.cases if case.suite != COMMANDS]
         setup = () if self._set_up else self.verify.setup
@@ -223,8 +222,12 @@ class Checkout:
         path = self._folder / f"{self._number:04d}.log"
         argv = [*_THERE, str(self.place), *shell(command)]
         try:
+            self._folder.mkdir(parents=True, exist_ok=True)
             ended = await run_command(Order(name, kind, argv, self._environment, timeout, path, path.name))
             return ended, await asyncio.to_thread(_both_ends, path)
+        except OSError as error:  # a full disk, most likely
+            step = StepResult(name, kind, None, 0.0, "", f"its output cannot be kept: {error}")
+            return CommandEnd(step, f"{name}: {step.reason}"), ""
         finally:
             path.unlink(missing_ok=True)
 

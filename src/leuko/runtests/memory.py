@@ -5,6 +5,7 @@ It is a cache: lost or damaged, the next session starts without it and says so. 
 
 from __future__ import annotations
 
+import contextlib
 import hashlib
 import os
 from collections.abc import Mapping, Sequence
@@ -47,6 +48,9 @@ def folder_of(checkout: Path, environment: Mapping[str, str] = os.environ) -> Pa
     key = hashlib.sha256(os.fsencode(checkout.resolve())).hexdigest()[:12]
     folder = Path(base) / "leuko" / "runtests" / f"{checkout.resolve().name or 'root'}-{key}"
     folder.mkdir(mode=0o700, parents=True, exist_ok=True)
+    for left in folder.glob("run-*"):  # of sessions that were killed
+        with contextlib.suppress(OSError):
+            left.rmdir()
     return folder
 
 

@@ -9,13 +9,14 @@ export const KEYS = [
 ];
 
 export function listen(root, { rows, page }) {
+  const ticking = page.may.run; // where nothing can be run, nothing is ticked
   const actions = {
     j: () => rows.moveBy(1), ArrowDown: () => rows.moveBy(1), k: () => rows.moveBy(-1), ArrowUp: () => rows.moveBy(-1),
     PageDown: () => rows.moveBy(rows.list.page()), PageUp: () => rows.moveBy(-rows.list.page()),
     g: () => rows.move(0), Home: () => rows.move(0), G: () => rows.move(rows.items.length - 1, -1), End: () => rows.move(rows.items.length - 1, -1),
     n: () => rows.seek(1), p: () => rows.seek(-1),
     Enter: () => rows.active >= 0 && rows.toggle(rows.active), o: () => rows.active >= 0 && rows.toggle(rows.active),
-    " ": () => rows.active >= 0 && rows.tick([rows.active]), x: () => rows.active >= 0 && rows.tick([rows.active]),
+    " ": () => ticking && rows.active >= 0 && rows.tick([rows.active]), x: () => ticking && rows.active >= 0 && rows.tick([rows.active]),
     r: () => rows.active >= 0 && page.run([rows.active]), R: () => page.press("failed"), A: () => page.press("run"),
     s: () => page.press("stop"), w: () => page.press("watch"), f: () => page.filter("failed"), a: () => page.filter("all"),
     O: () => page.press("outputs"), "/": () => page.search(), "?": () => page.help(), Escape: () => page.escape(),

@@ -24,6 +24,7 @@ class Page {
       { board: root.dataset.board, stream: root.dataset.stream, output: root.dataset.output, follow: root.dataset.follow },
       { take: (told) => this.take(told), connected: (yes) => this.connected(yes) });
     this.tree = new Tree(this.part("tree"), this.model, {
+      may: this.may,
       ticked: () => this.ticked(), scoped: (folder) => { this.view.folder = folder; this.again(true); } });
     this.rows = new Rows(this.part("rows"), this.model, {
       wire: this.wire, may: this.may, rerun: (rows) => this.run(rows), changed: (ticks) => { if (ticks) this.ticked(); this.remember(); } });
@@ -250,7 +251,7 @@ class Page {
   help() {
     const box = this.part("help");
     if (box.open) { box.close(); return; }
-    box.querySelector("dl").replaceChildren(...KEYS.filter(([keys]) => this.may.run || !["r", "R", "A", "s", "w"].includes(keys)).flatMap(([keys, does]) =>
+    box.querySelector("dl").replaceChildren(...KEYS.filter(([keys]) => this.may.run || !["r", "R", "A", "s", "w", "space x"].includes(keys)).flatMap(([keys, does]) =>
       [element("dt", {}, ...keys.split(" ").map((key) => element("kbd", {}, key))), element("dd", {}, does)]));
     box.showModal();
   }

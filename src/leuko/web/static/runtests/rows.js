@@ -164,7 +164,8 @@ export class Rows {
     say(name.children[2], this.reason(row, mark, flag, more));
     put(node, "title", model.fullName(row));
     this.fillPart(part, row, mark);
-    say(time, mark === RUNNING ? span(model.elapsed(row)) : model.ms[row] > 0 ? span(model.ms[row]) : "");
+    const took = model.ms[row] > 0 ? span(model.ms[row]) : [PASSED, FAILED].includes(mark) ? "<1 ms" : "";
+    say(time, mark === RUNNING ? span(model.elapsed(row)) : took);
     put(time, "data-usual", mark === WAITING || mark === LISTED ? "" : null);
     act.children[0].hidden = !this.hasOutput(row);
     put(act.children[0], "aria-expanded", String(this.isOpen(row)));
@@ -177,7 +178,7 @@ export class Rows {
 
   reason(_row, mark, flag, more) {
     if (mark === RUNNING) return more?.worker ? `on ${more.worker}` : "";
-    const again = flag & RETRIED && !(flag & FLAKY) ? "again elsewhere: " : "";
+    const again = flag & RETRIED && !(flag & FLAKY) ? "twice: " : "";
     return more?.reason ? again + more.reason : "";
   }
 

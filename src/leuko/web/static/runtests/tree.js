@@ -50,8 +50,8 @@ function filesOf(folder, into = []) {
 }
 
 export class Tree {
-  constructor(box, model, { ticked, scoped }) {
-    Object.assign(this, { box, model, ticked, scoped });
+  constructor(box, model, { ticked, scoped, may }) {
+    Object.assign(this, { box, model, ticked, scoped, may });
     this.roots = [];
     this.open = new Set();
     this.active = 0;
@@ -173,6 +173,7 @@ export class Tree {
   }
 
   tick(folder) {
+    if (!this.may.run) return;
     const total = this.total(folder);
     this.model.tick(this.rowsOf(folder), total.ticked < total.all);
     this.ticked();
