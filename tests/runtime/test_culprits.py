@@ -137,6 +137,7 @@ async def test_the_culprit_is_red_those_before_it_go_on_and_those_after_say_why(
         build = (await made.yard.store.builds.unfinished(LINE))[0]
         assert build.revision == made.revisions[culprit - 1]
         assert await made.yard.store.builds.changes(LINE, build.id) == made.revisions[:culprit]
+        assert await made.yard.store.build_facts.get(LINE, build.id, "asked"), "nothing makes it useless"
     assert not await made.culprits.step(), "and no second search for the same build"
     await made.yard.store.close()
 

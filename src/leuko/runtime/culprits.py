@@ -263,6 +263,8 @@ class Culprits:
         revision = covers[-1]
         build = await store.builds.create(tx, revision, tree, covers, now)
         await store.changes.mark(tx, covers, ChangeState.VERIFYING, build=build.id)
+        # what waits contains the culprit: a build of all together would say nothing about these
+        await store.build_facts.set(tx, build.id, "asked", {"by": "leuko", "why": why}, now)
         facts = {"build": build.id, "to": "waiting", "revision": revision, "reason": why}
         tx.event("build", f"build {build.id}", facts, now)
 
