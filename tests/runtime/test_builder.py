@@ -16,7 +16,9 @@ from tests.runtime.yard import git
 
 from leuko.clock import SystemClock
 from leuko.domain.build import Build, BuildState
+from leuko.domain.case import Case, CaseState
 from leuko.domain.outside import Status, StatusState
+from leuko.domain.quarantine import Quarantine
 from leuko.releases.archives import Archives
 from leuko.runtime.builder import Builder
 from leuko.runtime.ground import Ground
@@ -329,3 +331,36 @@ async def test_no_report_is_never_whole_coverage(works):
     assert await line.builder.step() is None
     assert await line.state(first) is ChangeState.RED
     assert "the tests left no report that fits coverage.json" in (await line.builds())[-1].reason
+
+
+async def test_what_passed_only_because_a_test_was_held_back_is_tested_again(works):
+    suites = {"unit": {"runner": "exit", "command": 'sh "$@"', "files": ["tests/*.sh"]}}
+    line = await works(verify={"tests": {}, "suites": suites})
+    (line.folder / "origin" / "tests").mkdir()
+    line.commit("tests/good.sh", "true\n")
+    line.commit("tests/held.sh", "true\n")
+    await line.watcher.step()
+    assert await line.builder.step() is not None
+    held = Case("unit", "tests/held.sh")
+    now = line.ground.clock.now()
+    async with line.store.write(LINE) as tx:
+        wanted = Quarantine(0, held, "ann", "races", "ann", now, now + timedelta(days=1))
+        await line.store.quarantines.add(tx, wanted)
+    first = line.commit("tests/held.sh", "echo no; exit 3\n")
+    await line.watcher.step()
+    assert (await line.builder.step()).revision == first
+    build = (await line.builds())[-1]
+    (row,) = [
+        row for row in await line.store.cases.rows(LINE, build.id) if row.quarantined and row.attempt == 2
+    ]
+    assert (row.case, row.state) == (held, CaseState.FAILED)
+    async with line.store.write(LINE) as tx:
+        await line.store.quarantines.end(tx, held, line.ground.clock.now(), "ann", "mended")
+    git(line.folder / "origin", "commit", "-q", "--allow-empty", "-m", "The same tree")
+    await line.watcher.step()
+    assert await line.builder.step() is None
+    build = (await line.builds())[-1]
+    assert (build.state, "held.sh" in build.reason) == (BuildState.FAILED, True)
+    history = await line.store.cases.history(LINE)
+    assert history.failed_last(held)
+    assert history.seconds(Case("unit", "tests/good.sh")) is not None

@@ -154,3 +154,16 @@ async def test_nobody_without_the_token_says_that_a_commit_is_good(served):
         for path in (f"{served.api}/statuses/{REVISION}", f"{served.api}/buildbot"):
             assert (await post(served, path, {"state": "success"}, token)).status_code in (401, 429)
     assert await served.store.statuses.of(LINE, REVISION) == []
+
+
+async def test_the_page_of_a_change_has_the_lines_that_no_test_ran(tested):
+    file = {"path": "shop/<cart>.py", "measured": 4, "missed": [3, 4], "ranges": "3-4", "unknown": True}
+    said = "no test ran 2 of the 4 lines that the change touches (50% ran)"
+    fact = {"sentence": said, "share": 0.5, "missed": 2, "trouble": "", "files": [file], "remarks": []}
+    async with tested.store.write(LINE) as tx:
+        await tested.store.build_facts.set(tx, tested.story.id, "coverage", fact, tested.clock.now())
+    page = (await tested.client.get(f"{tested.page}/changes/{tested.story.revision}")).text
+    assert "shop/&lt;cart&gt;.py" in page
+    assert "No test ran 2 of the 4 lines" in page
+    why = (await tested.client.get(f"{tested.api}/why?about=change:{tested.story.revision}")).json()
+    assert "No test ran 2 of the 4 lines that the change touches (50% ran)." in why["sentences"]
