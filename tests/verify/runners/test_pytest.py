@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from tests.verify.runners.yard import pytest_suite
+from tests.verify.runners.yard import PLUGINS, pytest_suite
 
 from leuko.verify.engine import CaseBegan, CaseEnded
 
@@ -235,12 +235,13 @@ def test_xdist_and_no_capture_and_nested_pytests(worker, write):
         import os, subprocess, sys
         def test_one(): print("one"); assert "LEUKO_WORKER_SPEC" not in os.environ
         def test_two():
+            if "xdist" in sys.modules: return
             inner = "test_inner.py"
             open(inner, "w").write("def test_inner(): assert 0")
             assert subprocess.run([sys.executable, "-m", "pytest", inner]).returncode == 1
         """,
     )
-    told = worker.run(pytest_suite(env={"PYTEST_ADDOPTS": "-n 1"}), [name])
+    told = worker.run(pytest_suite(env={**PLUGINS, "PYTEST_ADDOPTS": "-n 1"}), [name])
     assert told.states == {"test_a.py::test_one": "passed", "test_a.py::test_two": "passed"}
     told = worker.run(pytest_suite(env={"PYTEST_ADDOPTS": "-s"}), [name])
     assert told.states == {"test_a.py::test_one": "passed", "test_a.py::test_two": "passed"}

@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import os
+import signal
 import sys
 
-from tests.verify.runners.yard import pytest_suite, suite
+from tests.verify.runners.yard import PLUGINS, pytest_suite, suite
 
 WARM = pytest_suite(warm=True, timeout=30)
 
@@ -127,6 +129,19 @@ def test_crashes_hangs_and_forks_do_not_end_the_loaded_runner(worker, write):
     assert told.notes == []
 
 
+def test_a_loaded_runner_that_is_killed_is_loaded_again(worker, write):
+    write("test_a.py", "import os\ndef test_one(): open('parent', 'w').write(str(os.getppid()))")
+    write("test_b.py", "import os\ndef test_kills(): os.kill(os.getppid(), 9); os.kill(os.getpid(), 19)")
+    assert worker.run(WARM, ["test_a.py"]).states == {"test_a.py::test_one": "passed"}
+    os.kill(int((worker.folder / "parent").read_text()), signal.SIGKILL)
+    told = worker.run(WARM, ["test_a.py"])
+    assert (told.states, told.notes) == ({"test_a.py::test_one": "passed"}, [])
+    told = worker.run(WARM, ["test_b.py"])
+    assert told.results["test_b.py::test_kills"].broken
+    told = worker.run(WARM, ["test_a.py"])
+    assert (told.states, told.notes) == ({"test_a.py::test_one": "passed"}, [])
+
+
 def test_unittest_is_kept_loaded_too(worker, write):
     write("shared.py", "seen = []")
     write(
@@ -143,3 +158,25 @@ def test_unittest_is_kept_loaded_too(worker, write):
         told = worker.run(suite("unittest", f"{sys.executable} -m unittest", timeout=30), ["test_a.py"])
         assert told.states == {"test_a.py::A.test_a": "passed"}
         assert told.notes == []
+
+
+def test_installed_plugins_are_loaded_once_and_those_of_the_checkout_never(worker, write):
+    write("plug.egg-info/PKG-INFO", "Metadata-Version: 2.1\nName: plug\nVersion: 1")
+    write("plug.egg-info/entry_points.txt", "[pytest11]\nplug = plug")
+    write("plug.py", "import pytest\nanswer = 1\n@pytest.fixture\ndef given(): return answer")
+    write("test_a.py", "def test_one(given): assert given == 1")
+    warm = WARM.model_copy(update={"env": {**PLUGINS, "PYTHONPATH": "."}})
+    assert worker.run(warm, ["test_a.py"]).states == {"test_a.py::test_one": "passed"}
+    write("plug.py", "import pytest\nanswer = 22\n@pytest.fixture\ndef given(): return answer")
+    told = worker.run(warm, ["test_a.py"])
+    assert told.states == {"test_a.py::test_one": "failed"}
+    assert told.notes == []
+
+
+def test_loaded_plugins_bring_no_warning_along(worker, write):
+    write("test_a.py", "import sys\ndef test_one(): assert 'xdist.plugin' in sys.modules")
+    strict = f"{sys.executable} -m pytest -q -p no:cacheprovider -W error::pytest.PytestAssertRewriteWarning"
+    told = worker.run(suite("pytest", strict, timeout=60, env=PLUGINS), ["test_a.py"])
+    assert told.states == {"test_a.py::test_one": "passed"}, told.end.output
+    assert "rewrit" not in told.end.output
+    assert told.notes == []

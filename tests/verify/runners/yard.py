@@ -19,6 +19,8 @@ from leuko.verify.runners import Reading, told
 from leuko.verify.worker import greeting, start_argv
 
 PATIENCE = 60.0
+PLUGINS = {"PYTEST_DISABLE_PLUGIN_AUTOLOAD": ""}
+"""Environment of tests that are about pytest's plugins; the others do without, which is quicker."""
 
 
 @dataclass
@@ -61,7 +63,7 @@ class Worker:
         self.process = subprocess.Popen(
             start_argv(python),
             cwd=folder,
-            env={**os.environ, **(env or {})},
+            env={**os.environ, "PYTEST_DISABLE_PLUGIN_AUTOLOAD": "1", **(env or {})},
             stdin=subprocess.PIPE,
             stdout=subprocess.PIPE,
             stderr=subprocess.PIPE,

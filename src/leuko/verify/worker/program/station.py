@@ -14,7 +14,7 @@ from .frames import Frames
 from .pipes import Waiting
 from .processes import reap
 from .started import Cold, search
-from .warm import ColdError, Loaded, Warm
+from .warm import ColdError, Loaded, Warm, load
 
 _READ = 1 << 18
 _MOST_LOADED = 4
@@ -68,7 +68,8 @@ class Station:
             try:
                 return self._fork(task["warm"], env, top, out, err, scratch)
             except ColdError as error:
-                self.frames.emit("note", text="the runner is not kept loaded: {}".format(error))
+                if str(error):  # said once
+                    self.frames.emit("note", text="the runner is not kept loaded: {}".format(error))
         if not search(argv[0], env):
             raise FileNotFoundError(2, "{}: no such program".format(argv[0]))
         return Cold(argv, env, top, out, err)
@@ -81,20 +82,21 @@ class Station:
         if key not in self._loaded:
             self._make_room()
             self._loaded[key] = None  # when it fails, it is not tried again
-            self._loaded[key] = Loaded(self.tools, warm["head"], warm["module"], own, top)
+            self._loaded[key] = load(self.tools, warm["head"], warm["module"], own, top)
         loaded = self._loaded[key]
         if loaded is None:
-            raise ColdError("it was tried before")
+            raise ColdError("")
         request = {"module": warm["module"], "arguments": warm["arguments"], "env": env, "cwd": top}
         place = os.path.join(scratch, "request.json")
         with open(place, "w", encoding="utf-8") as file:
             json.dump(request, file)
         try:
             pid = loaded.start(place, out, err)
-        except ColdError:
-            self._loaded[key] = None
+        except ColdError:  # something ended it between two batches: once more
             loaded.close()
-            raise
+            self._loaded[key] = None
+            loaded = self._loaded[key] = load(self.tools, warm["head"], warm["module"], own, top)
+            pid = loaded.start(place, out, err)
         loaded.listen(self.waiting)
         return Warm(loaded, pid)
 
