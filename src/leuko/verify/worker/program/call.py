@@ -38,7 +38,7 @@ class Call:
         self._nonce = secrets.token_hex(8)
         self._output = Output(self._nonce)
         self._top = os.path.abspath(assignment.get("top", ""))
-        self._running: Dict[str, float] = {}
+        self._running: Dict[Any, float] = {}
         self._file: Any = None
         self._file_since: Optional[float] = None
         self._events = 0
@@ -153,7 +153,8 @@ class Call:
                 self._hello(event)
             if self._events <= _MOST_EVENTS:
                 self._pending.append(event)
-        self._flush(time.monotonic())
+        with self._station.frames.together():
+            self._flush(time.monotonic())
 
     def _hello(self, event: Dict[str, Any]) -> None:
         self._runner = int(event["pid"])
@@ -178,7 +179,7 @@ class Call:
 
     def _event(self, event: Dict[str, Any], mark: int, now: float) -> None:
         kind = event["e"]
-        key = json.dumps([event.get("file"), event.get("name")])
+        key = (event.get("file"), event.get("name"))
         if kind == "began":
             self._running[key] = now
             self._output.outside(mark)

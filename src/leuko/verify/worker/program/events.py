@@ -7,7 +7,7 @@ import json
 import os
 import signal
 import sys
-from typing import Any, Dict, Optional, Sequence
+from typing import Any, Dict, List, Optional, Sequence
 
 SPEC = "LEUKO_WORKER_SPEC"
 """Environment variable: path of a JSON file with `pipe`, `top`, `files`, `only`, `nonce` and `restore`."""
@@ -42,15 +42,26 @@ class Teller:
         self.out = os.dup(1)
         """What the command prints to, as it was before the runner redirected it."""
         self._mark = 0
+        self._noted: List[str] = []
         self._top = os.path.realpath(spec["top"])
         self._asked = {os.path.realpath(os.path.join(self._top, file)): file for file in spec["files"]}
         self._shown: Dict[str, str] = {}
 
+    def note(self, event: str, **facts: Any) -> None:
+        """One event that is told with the next: each write wakes the worker."""
+        self._noted.append(json.dumps({"e": event, **facts}) + "\n")
+
     def tell(self, event: str, **facts: Any) -> None:
         """One event; never raises into the customer's tests."""
-        if os.getpid() != self._owner:
+        self.note(event, **facts)
+        self.flush()
+
+    def flush(self) -> None:
+        """Tells what was noted."""
+        noted, self._noted = self._noted, []
+        if os.getpid() != self._owner or not noted:
             return
-        view = memoryview((json.dumps({"e": event, **facts}) + "\n").encode("ascii"))
+        view = memoryview("".join(noted).encode("ascii"))
         try:
             while view:
                 view = view[os.write(self._pipe, view) :]

@@ -89,7 +89,8 @@ class _Telling:
             seen = counts[item.nodeid] = counts.get(item.nodeid, 0) + 1
             names = self._names.get(item.nodeid, [])
             file, name = self._place(item.nodeid)
-            self._teller.tell("found", file=file, name=names[seen - 1] if seen <= len(names) else name)
+            self._teller.note("found", file=file, name=names[seen - 1] if seen <= len(names) else name)
+        self._teller.flush()
 
     def pytest_deselected(self, items: List[Any]) -> None:
         """Counts what the suite's own options leave out."""
@@ -137,14 +138,16 @@ class _Telling:
         self._told.add(file)
         state, reason = _judged(parts)
         mark = self._teller.mark() if self._marked else 0
-        self._teller.tell(
+        # Nothing but the next test's beginning comes between: both are told by one write.
+        self._teller.note(
             "ended", file=file, name=name, state=state, reason=reason[:_REASON],
             seconds=sum(part.duration for part in parts), output=_output(parts, state), mark=mark,
         )  # fmt: skip
 
-    @pytest.hookimpl(trylast=True)
+    @pytest.hookimpl(tryfirst=True)
     def pytest_sessionfinish(self, session: Any, exitstatus: Any) -> None:
         """Tells which files had no test."""
+        self._teller.flush()
         if int(exitstatus) not in (0, 1, 5):
             return
         for file in self._teller.spec["files"]:

@@ -33,7 +33,7 @@ def main(arguments: List[str]) -> int:
     watch.expect(kept)
     for test in kept:
         file, name = loading.found[id(test)]
-        teller.tell("found", file=file, name=name)
+        teller.note("found", file=file, name=name)
     watch.install()
     runner = unittest.TextTestRunner(
         verbosity=0,  # dots and names would stand in the output of tests
