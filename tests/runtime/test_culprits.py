@@ -78,7 +78,10 @@ async def landed(yard: Yard, count: int, *, files: bool = True) -> list[str]:
     found = []
     for number in range(count):
         name = f"file{number}" if files else "file"
-        found.append(await yard.commit_to(name, f"Change {number}"))
+        (yard.origin / name).write_text(f"{number} {len(list(yard.origin.iterdir()))} {yard.clock.now()}")
+        git(yard.origin, "add", "-A")
+        git(yard.origin, "commit", "-q", "--allow-empty", "-m", f"Change {number}")
+        found.append(git(yard.origin, "rev-parse", "HEAD"))
     await see(yard)
     return found
 
@@ -169,7 +172,7 @@ async def test_a_flake_blames_nobody_and_the_build_is_made_again_but_not_for_eve
     await made.yard.store.close()
 
 
-@pytest.mark.parametrize("dies_at", range(1, 9))
+@pytest.mark.parametrize("dies_at", [1, 2, 4, 7])
 async def test_killed_at_any_run_a_fresh_process_comes_to_the_same_answer(tmp_path, dies_at) -> None:
     made = await scene(tmp_path, {str(UNIT): 4})
     made.prober.dies_at = dies_at
