@@ -68,7 +68,7 @@ CASES = {
         [
             (
                 'leuko.yml:7:14 notify.on[1]: should be "live", "rolled_back", "held", "stuck", '
-                '"build_failed", "observed", "detector" or "trend", '
+                '"build_failed", "observed", "detector", "trend" or "culprit", '
                 'not "dead" [C016]'
             )
         ],
