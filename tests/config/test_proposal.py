@@ -32,7 +32,7 @@ def test_each_kind_of_application(kind):
     assert list(loaded.configuration.verify.tests) == tests
     assert list(loaded.configuration.verify.tests.values())[-1] == last
     assert loaded.configuration.release.build.startswith(build)
-    assert [warning.code for warning in loaded.warnings] == ["W010", "W005"]
+    assert [warning.code for warning in loaded.warnings] == ["W010", "W005", "W013"]
 
 
 SUITES = {
@@ -65,7 +65,7 @@ def test_tests_that_can_be_known_one_by_one_become_a_suite(runner):
     suite = loaded.configuration.verify.suites["unit"]
     assert (suite.runner, suite.command, suite.files) == (runner, command, patterns)
     assert not loaded.configuration.verify.tests
-    assert [warning.code for warning in loaded.warnings] == ["W010", "W005"]
+    assert [warning.code for warning in loaded.warnings] == ["W010", "W005", "W013"]
 
 
 def test_other_runners_stay_commands():
@@ -89,6 +89,24 @@ async def test_files_of_tests_are_looked_for(tmp_path):
     assert facts.tests == ("odd name/test_it.py",)
     assert facts.node_tests
     assert parse(propose(facts)).configuration.verify.suites["unit"].files == ("**/test_*.py",)
+
+
+def test_a_folder_of_php_files_is_checked_for_syntax():
+    text = propose(Facts("shop", files=("inc/", "index.php")))
+    configuration = parse(text).configuration
+    assert "It looks like plain PHP" in text
+    assert configuration.verify.tests == {"syntax": "find . -name '*.php' -print0 | xargs -0 -r -n1 php -l"}
+    assert configuration.fleet.hooks.reload == "sudo systemctl reload php-fpm"
+    assert configuration.fleet.hooks.stop == configuration.fleet.hooks.reload, "other sites live in it"
+
+
+def test_what_is_commented_out_needs_only_its_marks_taken_away():
+    text = propose(Facts("shop", files=("package.json",)))
+    start, end = text.index("  # requests:"), text.index("# Who is told")
+    bare = text[start:end].replace("  # ", "  ", 1).replace("\n  # ", "\n  ")
+    loaded = parse(text[:start] + bare + text[end:])
+    assert list(loaded.configuration.gauges) == ["cpu", "memory", "requests", "errors"]
+    assert [warning.code for warning in loaded.warnings] == ["W010", "W005"]
 
 
 def test_a_makefile_says_how_its_people_test():

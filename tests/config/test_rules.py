@@ -16,7 +16,7 @@ BASE = {
         "  hooks: {reload: r, stop: s}\n  health: {command: h}"
     ),
     "push": "push: {phases: [{hosts: 1, watch: 12}, {hosts: 100%, watch: 12}]}",
-    "gauges": "gauges: {load: {kind: level, host: {figure: load}}}",
+    "gauges": "gauges: {load: {kind: level, host: {figure: load}}, hits: {kind: count, log: {file: a.log, match: .}}}",
     "notify": "notify: {urls: [secret:CHAT]}",
     "secrets": "secrets: {CHAT: {env: CHAT}}",
 }
@@ -493,6 +493,12 @@ CASES: dict[str, tuple[dict[str, str], list[str]]] = {
     "an address in plain text": (
         {"notify": "notify: {urls: ['slack://a/b/c']}"},
         ["notify.urls[0]: stands in plain text, and such addresses hold a key [W006]"],
+    ),
+    "customers are not watched": (
+        {"gauges": "gauges: {load: {kind: level, host: {figure: load}}}"},
+        [
+            "gauges: all are figures of the machine: a release that answers every customer with an error would pass [W013]"
+        ],
     ),
     "nobody is told": ({"notify": ""}, ["notify: nobody is told when a push is rolled back [W010]"]),
 }

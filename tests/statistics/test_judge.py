@@ -374,6 +374,7 @@ def test_a_role_that_only_blind_gauges_cover_holds():
     assert verdict.decision is Decision.HOLD
     assert "blind for role www" in verdict.sentence
     assert "errors or more where none are usual" in verdict.sentence
+    assert verdict.sentence.endswith("shows more: `leuko plan` says how much")
     assert verdict.blind == (), "a handful of errors would have shown, but not that nothing works"
 
 
@@ -382,6 +383,28 @@ def test_a_pushed_role_without_hosts_or_gauges_holds():
     verdict = judge(question)
     assert verdict.decision is Decision.HOLD
     assert "db" in verdict.sentence
+    assert verdict.sentence.endswith("under `gauges`, with `roles: [db]` or without `roles`")
+
+
+def test_an_idle_server_is_judged_by_what_is_never_nothing():
+    """Its load is 0 all day long: a watch of it shows nothing, and must not pass."""
+
+    def machine(*gauges):
+        question = asked(tuple(Gauge(name, Kind.LEVEL) for name in gauges), hosts=3)
+        rng = np.random.default_rng(1)
+        shape = question.series.get("load", Series(np.zeros((52, 3)))).values.shape
+        known = {
+            "load": np.zeros(shape),
+            "cpu": np.abs(1 + rng.normal(0, 0.4, shape)),
+            "memory": 8e8 * np.exp(rng.normal(0, 0.004, shape)),
+        }
+        return judge(dataclasses.replace(question, series={name: Series(known[name]) for name in gauges}))
+
+    blind = machine("load")
+    assert blind.decision is Decision.HOLD
+    assert "its history holds only zeros or nothing" in blind.sentence
+    assert blind.sentence.endswith("count requests and errors in leuko.yml, under `gauges`")
+    assert machine("cpu", "memory").decision is Decision.PASS
 
 
 def test_a_blind_gauge_beside_a_seeing_one_passes_and_says_so():

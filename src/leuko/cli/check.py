@@ -38,7 +38,8 @@ def check(scene: Scene, hosts: bool) -> int:
 
     Of each host it tells: is it reached and with which driver, round trip, free disk, clock, rights, missing
     programs, login shell, and what `current` is there. Then every gauge is read for a few seconds, and what
-    it gives is shown. Nothing is changed. No controller is needed.
+    it gives is shown. Where only figures of the machine are watched, access logs are looked for on the hosts.
+    Nothing is changed. No controller is needed.
     """
     from leuko.cli.failures import problem_object
     from leuko.cli.show import print_json
@@ -63,6 +64,7 @@ def check(scene: Scene, hosts: bool) -> int:
 
         _print_hosts(found, sudoers)
         print_gauges(gauges, loaded)
+        _print_advice(loaded, found)
     return _code(found)
 
 
@@ -193,6 +195,17 @@ def _print_hosts(found: Sequence[Found], sudoers: Sequence[str]) -> None:
             click.echo(f"  {line}")
     bad = sum(bool(one.errors) for one in found)
     click.echo(f"\n{count(len(found) - bad, 'host')} can be pushed to" + (f", {bad} cannot" if bad else ""))
+
+
+def _print_advice(loaded: Loaded, found: Sequence[Found]) -> None:
+    from leuko.cli.access_logs import advice
+    from leuko.cli.inspection import CUSTOMERS_UNSEEN
+    from leuko.cli.show import plain
+
+    if any(warning.code == CUSTOMERS_UNSEEN for warning in loaded.warnings):
+        click.echo()
+        for line in advice(found):
+            click.echo(plain(line))
 
 
 def _row(one: Found) -> tuple[str, ...]:

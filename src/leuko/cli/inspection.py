@@ -5,13 +5,14 @@ from __future__ import annotations
 import asyncio
 import secrets
 import time
-from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
+from collections.abc import AsyncIterator, Awaitable, Callable, Mapping, Sequence
 from contextlib import asynccontextmanager
 from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path
 from random import SystemRandom
 from typing import Any, TypeVar
 
+from leuko.cli.access_logs import Access, access_logs
 from leuko.clock import Clock, SystemClock
 from leuko.config.fleet import Reach, addresses
 from leuko.config.fleet import hosts as hosts_of
@@ -30,6 +31,7 @@ from leuko.runtime.fleet import address_of
 from leuko.runtime.orders import components_of
 
 AT_ONCE = 32
+CUSTOMERS_UNSEEN = "W013"
 SKEW_SECONDS = 2.0
 LITTLE_DISK = 1 << 30
 VERIFY_SECONDS = 1800.0
@@ -62,6 +64,8 @@ class Found:
     current: str = ""
     installation: str = ""
     epoch: int = 0
+    logs: Mapping[str, Access] = field(default_factory=dict)
+    """Access logs that are there, where nothing else tells what customers meet."""
     errors: tuple[str, ...] = ()
     warnings: tuple[str, ...] = ()
 
@@ -112,6 +116,8 @@ class _Ward:
     clock: Clock
     installation: str
     """Ours; empty where no store tells it."""
+    customers_unseen: bool = False
+    """True where every gauge is a figure of the machine: then access logs are looked for."""
 
     def address(self, host: Host) -> Address:
         address = address_of(self.reach[host.name])
@@ -155,9 +161,9 @@ async def _ward(loaded: Loaded, path: Path, state: Path, installation: str) -> A
     pool = HostPool(every_transport(state / "ssh"), clock, SystemRandom())
     hosts = tuple(host for host in hosts_of(configuration, inventory) if host.pushed)
     try:
-        yield _Ward(
-            configuration, hosts, dict(addresses(configuration, inventory)), pool, clock, installation
-        )
+        reach = dict(addresses(configuration, inventory))
+        unseen = any(warning.code == CUSTOMERS_UNSEEN for warning in loaded.warnings)
+        yield _Ward(configuration, hosts, reach, pool, clock, installation, unseen)
     finally:
         await pool.close()
 
@@ -183,6 +189,7 @@ async def _inspect(ward: _Ward, host: Host) -> Found:
     try:
         connection = await ward.pool.connection(address)
         chatter, latency = await _speak(connection)
+        logs = await access_logs(connection) if ward.customers_unseen else {}
     except Unreachable as error:
         return replace(found, errors=(str(error),))
     began = ward.clock.now()
@@ -204,6 +211,7 @@ async def _inspect(ward: _Ward, host: Host) -> Found:
         current=facts.current,
         installation=facts.installation,
         epoch=facts.epoch,
+        logs=logs,
         errors=tuple(_errors(facts, ward.place(host).folder(ward.components(host)[0]))),
         warnings=tuple(_warnings(facts, skew, chatter, ward.installation, host.name)),
     )

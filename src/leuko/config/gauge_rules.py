@@ -199,6 +199,12 @@ def _check_coverage(configuration: Configuration, notes: Notes) -> None:
         if not any(_shows(gauge, role) for gauge in gauges.values()):
             rule = f'no required gauge is read on hosts of the role "{role}"'
             notes.say(("gauges",), "W003", rule, "A phase with such hosts could not pass, and would be held.")
+    if all(gauge.host is not None for gauge in gauges.values()):
+        rule = (
+            "all are figures of the machine: a release that answers every customer with an error would pass"
+        )
+        way = "Add `requests` and `errors` from an access log; `leuko check --hosts` looks for one."
+        notes.say(("gauges",), "W013", rule, way)
     for index, phase in enumerate(configuration.push.phases):
         wanted = ticks(phase.watch, configuration.tick)
         slow = [name for name, g in gauges.items() if any(limit.readings > wanted for limit in g.limits)]

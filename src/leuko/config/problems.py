@@ -73,6 +73,7 @@ CODES: Mapping[str, str] = MappingProxyType(
         "W010": "Nobody is told when a push is rolled back.",
         "W011": "A window begins again before it has ended.",
         "W012": "No `stop` hook: a failed first push cannot stop the application.",
+        "W013": "Only figures of the machine are watched: nothing tells what customers meet.",
     }
 )
 """Stable ids; those with W are warnings: the configuration can be used."""

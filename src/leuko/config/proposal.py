@@ -5,66 +5,25 @@ from __future__ import annotations
 import asyncio
 import json
 import re
-from dataclasses import dataclass, replace
 from pathlib import Path
 
+from leuko.config.languages import NODE_TESTS, PHP_TESTS, PYTHON_TESTS, Facts, Language, language
 from leuko.config.programs import NotRunError, printed
 from leuko.domain.errors import LeukoError
 
 GIT_SECONDS = 20.0
-_PYTHON_TESTS = r"(^|/)(test_[^/]*|[^/]*_test)\.py$"
-_NODE_TESTS = r"\.test\.(js|mjs|cjs)$"
-_PHP_TESTS = r"[^/]Test\.php$"
-_LOOKS_LIKE_TESTS = rf"{_PYTHON_TESTS}|{_NODE_TESTS}|{_PHP_TESTS}|^tests/Pest\.php$"
+_LOOKS_LIKE_TESTS = rf"{PYTHON_TESTS}|{NODE_TESTS}|{PHP_TESTS}|^tests/Pest\.php$"
 _SHAPES = (
     ("test_*.py", r"(^|/)test_[^/]*\.py$"),
     ("*_test.py", r"_test\.py$"),
     ("*.test.js", r"\.test\.js$"),
     ("*.test.mjs", r"\.test\.mjs$"),
     ("*.test.cjs", r"\.test\.cjs$"),
-    ("*Test.php", _PHP_TESTS),
+    ("*Test.php", PHP_TESTS),
 )
 """Patterns, and what they match."""
 _PLAIN_NAME = re.compile(r"[A-Za-z0-9_.-]+/")
 PLACEHOLDER_HOSTS = ("www1.example.com", "www2.example.com")
-
-
-@dataclass(frozen=True, slots=True)
-class Facts:
-    """What was found in a repository."""
-
-    application: str
-    remote: str = ""
-    """Address git fetches from; empty when it has none."""
-    folder: str = ""
-    """Absolute path of the checkout: what stands in for a remote that is not there."""
-    branch: str = "main"
-    files: tuple[str, ...] = ()
-    """Names at the top level; folders end with /."""
-    make_targets: tuple[str, ...] = ()
-    tests: tuple[str, ...] = ()
-    """Paths of files that look like tests, as many as git knows."""
-    node_tests: bool = False
-    """`npm test` is `node --test`."""
-
-
-@dataclass(frozen=True, slots=True)
-class _Kind:
-    """How an application of one kind is usually tested, built and reloaded."""
-
-    name: str
-    setup: tuple[str, ...]
-    tests: tuple[tuple[str, str], ...]
-    build: str = ""
-    reload: str = "sudo systemctl restart {application}"
-    exclude: tuple[str, ...] = ()
-    prepare: str = ""
-    """What a host usually has to do with a release before it can run, as a suggestion."""
-    runner: str = ""
-    """Of a suite, where its tests can be known one by one; `command` starts it."""
-    command: str = ""
-    named: str = ""
-    """How its files of tests are called, as a regular expression of the name alone."""
 
 
 async def look(path: Path) -> Facts:
@@ -136,7 +95,7 @@ def _top_level(folder: Path) -> tuple[tuple[str, ...], tuple[str, ...]]:
 
 def propose(facts: Facts) -> str:
     """A commented leuko.yml. It loads as it is; what a person has to replace is marked `<-`."""
-    kind = _kind(facts)
+    kind = language(facts)
     repository = facts.remote or facts.folder or "."
     return _PAGE.format(
         application=facts.application,
@@ -148,13 +107,14 @@ def propose(facts: Facts) -> str:
         verify=_verify(kind, facts),
         release=_release(kind),
         hosts=", ".join(PLACEHOLDER_HOSTS),
-        reload=_text(kind.reload.format(application=facts.application)),
+        reload=_text(kind.reload.format(application=facts.application))
+        + (f"   # {kind.service}" if kind.service else ""),
         prepare=_prepare(kind),
-        stop=_text(f"sudo systemctl stop {facts.application}"),
+        stop=_text(kind.stop.format(application=facts.application)),
     )
 
 
-def _verify(kind: _Kind, facts: Facts) -> str:
+def _verify(kind: Language, facts: Facts) -> str:
     lines = ["verify:"]
     if kind.setup:
         lines += ["  setup:", *(f"    - {_text(command)}" for command in kind.setup)]
@@ -167,7 +127,7 @@ def _verify(kind: _Kind, facts: Facts) -> str:
     return "\n".join(lines)
 
 
-def _suite(kind: _Kind, facts: Facts) -> list[str]:
+def _suite(kind: Language, facts: Facts) -> list[str]:
     """The tests as a suite: each has a result of its own."""
     patterns = ", ".join(f'"{pattern}"' for pattern in _patterns(kind, facts))
     return [
@@ -180,7 +140,7 @@ def _suite(kind: _Kind, facts: Facts) -> list[str]:
     ]
 
 
-def _patterns(kind: _Kind, facts: Facts) -> list[str]:
+def _patterns(kind: Language, facts: Facts) -> list[str]:
     """Patterns of the files of tests: below the one folder that has them all, else anywhere."""
     mine = [path for path in facts.tests if re.search(kind.named, path)]
     tops = {path.partition("/")[0] if "/" in path else "" for path in mine}
@@ -191,7 +151,7 @@ def _patterns(kind: _Kind, facts: Facts) -> list[str]:
     return [f"{top}**/{shape}" for shape in shapes]
 
 
-def _prepare(kind: _Kind) -> str:
+def _prepare(kind: Language) -> str:
     if not kind.prepare:
         return ""
     lines = (
@@ -201,7 +161,7 @@ def _prepare(kind: _Kind) -> str:
     return "\n".join(lines) + "\n"
 
 
-def _release(kind: _Kind) -> str:
+def _release(kind: Language) -> str:
     lines = ["release:"]
     lines += [f"  build: {_text(kind.build)}"] if kind.build else ["  # build: make assets"]
     exclude = ", ".join(_text(pattern) for pattern in kind.exclude)
@@ -212,94 +172,6 @@ def _release(kind: _Kind) -> str:
         "  # linked_files: [config/local.ini]",
     ]
     return "\n".join(lines)
-
-
-def _kind(facts: Facts) -> _Kind:
-    files = frozenset(facts.files)
-    for signs, known in _KINDS:
-        if signs & files:
-            kind = known(files)
-            break
-    else:
-        kind = _Kind("", (), ())
-    if not any(kind.named and re.search(kind.named, path) for path in facts.tests):
-        kind = replace(kind, runner="")
-    if kind.runner == "node" and not facts.node_tests:
-        kind = replace(kind, runner="")
-    if kind.runner == "phpunit" and "tests/Pest.php" in facts.tests:
-        kind = replace(kind, runner="")
-    if "test" in facts.make_targets:
-        name = f"{kind.name} with a Makefile" if kind.name else "something with a Makefile"
-        return replace(kind, name=name, setup=(), tests=(("all", "make test"),), runner="")
-    return kind
-
-
-def _python(files: frozenset[str]) -> _Kind:
-    if "uv.lock" in files:
-        setup: tuple[str, ...] = ("uv sync --frozen",)
-    elif "poetry.lock" in files:
-        setup = ("poetry config --local virtualenvs.in-project true", "poetry install --no-interaction")
-    else:
-        wanted = "-r requirements.txt" if "requirements.txt" in files else "-e ."
-        setup = ("python3 -m venv .venv", f".venv/bin/pip install --quiet pytest {wanted}")
-    if "manage.py" in files:
-        name, test = "Django", ".venv/bin/python manage.py test"
-    else:
-        name, test = "Python", ".venv/bin/python -m pytest"
-    prepare = " && ".join(setup).replace("pytest ", "")
-    runner = "" if name == "Django" else "pytest"  # Django's own runner makes the database
-    return _Kind(
-        name, setup, (("unit", test),), exclude=(".venv/**",), prepare=prepare,
-        runner=runner, command=test, named=_PYTHON_TESTS,
-    )  # fmt: skip
-
-
-def _node(files: frozenset[str]) -> _Kind:
-    if "pnpm-lock.yaml" in files:
-        run, install = "pnpm", "pnpm install --frozen-lockfile"
-    elif "yarn.lock" in files:
-        run, install = "yarn", "yarn install --frozen-lockfile"
-    else:
-        run, install = "npm", "npm ci" if "package-lock.json" in files else "npm install"
-    return _Kind(
-        "Node.js",
-        (install,),
-        (("unit", f"{run} test"),),
-        f"{run} run --if-present build" if run == "npm" else "",
-        runner="node",
-        command="node --test",
-        named=_NODE_TESTS,
-    )
-
-
-def _php(files: frozenset[str]) -> _Kind:
-    test = "php artisan test" if "artisan" in files else "vendor/bin/phpunit"
-    setup = ("composer install --no-interaction --no-progress",)
-    build = "composer install --no-dev --optimize-autoloader --no-interaction --no-progress"
-    return _Kind(
-        "PHP", setup, (("unit", test),), build, "sudo systemctl reload php-fpm",
-        runner="phpunit", command="vendor/bin/phpunit", named=_PHP_TESTS,
-    )  # fmt: skip
-
-
-def _ruby(files: frozenset[str]) -> _Kind:
-    setup = ("bundle config set --local path vendor/bundle", "bundle install --quiet")
-    test = "bundle exec rspec" if "spec/" in files else "bundle exec rake test"
-    build = "bundle exec rake assets:precompile" if "bin/" in files and "app/" in files else ""
-    return _Kind("Ruby", setup, (("unit", test),), build)
-
-
-def _go(_: frozenset[str]) -> _Kind:
-    return _Kind("Go", (), (("vet", "go vet ./..."), ("unit", "go test ./...")), "go build -o bin/ ./...")
-
-
-_KINDS = (
-    (frozenset({"composer.json"}), _php),
-    (frozenset({"Gemfile"}), _ruby),
-    (frozenset({"go.mod"}), _go),
-    (frozenset({"pyproject.toml", "setup.py", "requirements.txt", "manage.py"}), _python),
-    (frozenset({"package.json"}), _node),
-)
 
 
 def _text(value: str) -> str:
@@ -358,19 +230,31 @@ push:
     - hosts: 100%
       watch: 5m
 
-# What a push is judged by, before against after and canaries against the rest.
+# What a push is judged by, before against after and canaries against the rest. Every server has these two.
+# They show a server in trouble, and nothing of what customers meet: a release that answers everybody with an
+# error would pass. So uncomment `requests` and `errors`; `leuko check --hosts` looks for access logs there.
 gauges:
-  load:
+  cpu:
     kind: level
-    host: {{figure: load}}
-  # errors:                       # <- what your customers feel: worth more than any figure of the machine
+    unit: "%"
+    host: {{figure: cpu}}
+  memory:
+    kind: level
+    unit: bytes
+    host: {{figure: memory}}
+  # requests:                     # <- what your customers feel: worth more than any figure of the machine
+  #   kind: count
+  #   direction: down
+  #   log: {{file: /var/log/nginx/access.log, match: "."}}
+  # errors:
   #   kind: ratio
+  #   required: false             # nobody asked, nothing failed: `requests` sees that
   #   log:
   #     file: /var/log/nginx/access.log
   #     match: '" 5[0-9][0-9] '
   #     of: '" [0-9]{{3}} '
   #   limits:
-  #     - above: 0.05             # never more than 5 % errors on a host
+  #     - above: 0.05             # never more than 5 % errors on a server
 
 # Who is told when a push is rolled back or held: any address that Apprise knows.
 # notify:

@@ -221,7 +221,18 @@ def unseen(roles: Sequence[str], rows: Sequence[Row]) -> str:
     role = roles[0]
     said = [f"{row.gauge.name}: {could(row)}" for row in rows if row.role == role]
     why = "; ".join(said[:3]) if said else "no required gauge covers it"
-    return f"blind for role {role}: no required gauge could have shown a stop or a tenfold rise ({why})"
+    what = f"blind for role {role}: no required gauge could have shown a stop or a tenfold rise ({why})"
+    return f"{what}. {seeing_more(role, rows)}"
+
+
+def seeing_more(role: str, rows: Sequence[Row]) -> str:
+    """Which key of leuko.yml lets the next push be judged."""
+    mine = [row.gauge for row in rows if row.role == role]
+    if not mine:
+        return f"Give it one in leuko.yml, under `gauges`, with `roles: [{role}]` or without `roles`"
+    if any(gauge.kind is not Kind.LEVEL for gauge in mine):
+        return "A longer `watch` or more `hosts` in `push.phases` shows more: `leuko plan` says how much"
+    return "What customers meet shows more: count requests and errors in leuko.yml, under `gauges`"
 
 
 def extended(rows: Sequence[Row], question: Question) -> str:
