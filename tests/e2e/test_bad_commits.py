@@ -109,7 +109,7 @@ async def test_a_build_that_prints_binary_is_kept_and_is_no_failure(site):
 
 
 async def test_a_merge_commit_goes_live_with_what_it_brought(site):
-    async with site.play() as line:
+    async with site.play(verify={"alone": 1}) as line:
         site.git("checkout", "-q", "-b", "side")
         (site.clone / "side").write_text("from the side\n")
         site.git("add", "-A")
