@@ -180,7 +180,7 @@ CASES: dict[str, tuple[dict[str, str], list[str]]] = {
         ],
     ),
     "a limit that no watch can break": (
-        gauge("{kind: level, host: {figure: cpu}, limits: [{above: 1, readings: 13}]}"),
+        gauge("{kind: count, log: {file: a.log, match: .}, limits: [{above: 1, readings: 13}]}"),
         [
             "push.phases[0].watch: lasts 12 ticks: too short for a limit of `g` to be broken [W007]",
             "push.phases[1].watch: lasts 12 ticks: too short for a limit of `g` to be broken [W007]",
@@ -191,7 +191,7 @@ CASES: dict[str, tuple[dict[str, str], list[str]]] = {
         ["gauges: nothing is watched: a push could not be judged, and would be held [W002]"],
     ),
     "a role without gauge": (
-        {"gauges": "gauges: {load: {kind: level, roles: [db], host: {figure: load}}}"},
+        {"gauges": "gauges: {load: {kind: level, roles: [db], log: {file: a.log, match: ., value: (.)}}}"},
         ['gauges: no required gauge is read on hosts of the role "www" [W003]'],
     ),
     # fleet
