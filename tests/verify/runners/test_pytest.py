@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from tests.verify.runners.yard import PLUGINS, pytest_suite
+from tests.verify.runners.yard import pytest_suite
 
 from leuko.verify.engine import CaseBegan, CaseEnded
 
@@ -174,7 +174,7 @@ def test_a_test_that_ends_the_process_is_failed_by_that(worker, write):
 def test_a_flood_is_cut_by_test(worker, write):
     name = write(
         "test_a.py",
-        "def test_flood():\n    for _ in range(300): print('x' * 1_000_000)\ndef test_next(): pass",
+        "def test_flood():\n    for _ in range(30): print('x' * 1_000_000)\ndef test_next(): pass",
     )
     told = worker.run(pytest_suite(), [name])
     assert set(told.states.values()) == {"passed"}
@@ -241,7 +241,7 @@ def test_xdist_and_no_capture_and_nested_pytests(worker, write):
             assert subprocess.run([sys.executable, "-m", "pytest", inner]).returncode == 1
         """,
     )
-    told = worker.run(pytest_suite(env={**PLUGINS, "PYTEST_ADDOPTS": "-n 1"}), [name])
+    told = worker.run(pytest_suite(env={"PYTEST_ADDOPTS": "-p xdist.plugin -n 1"}), [name])
     assert told.states == {"test_a.py::test_one": "passed", "test_a.py::test_two": "passed"}
     told = worker.run(pytest_suite(env={"PYTEST_ADDOPTS": "-s"}), [name])
     assert told.states == {"test_a.py::test_one": "passed", "test_a.py::test_two": "passed"}

@@ -22,6 +22,8 @@ from .tap_lines import TapLines
 _LONGEST_EVENT = 1 << 20
 _MOST_EVENTS = 300_000
 """Of one command: beyond it is a flood, not a suite."""
+_LOOK, _BUSY = 0.01, 65536
+"""Seconds between two looks into the pipes, and bytes after which there is no pause."""
 _MARK_PATIENCE = 0.5
 _DUMP, _ASK, _FORCE, _GIVE_UP = 0.0, 0.3, 2.3, 12.0
 """Seconds after a deadline: dump the stacks, SIGTERM, SIGKILL, no longer wait."""
@@ -62,6 +64,7 @@ class Call:
         tap = self._assignment["channel"] == "tap"
         self._out = Inlet(station.waiting, self._lines.feed if tap else self._output.feed)
         self._err = Inlet(station.waiting, self._output.feed) if tap else self._out
+        self._inlets = dict.fromkeys((self._out, self._err, self._events_inlet))
         env = call_environment(station, self._assignment, self._task, scratch, pipe, self._nonce, self._top)
         places = {"pipe": pipe, "tools": station.tools, "scratch": scratch}
         argv = filled(self._task["argv"], places)
@@ -95,7 +98,8 @@ class Call:
                 self._check(now)
             if self._ended_at is not None and not self._end(started.pid, now - self._ended_at):
                 return None
-            self._station.waiting.once(self._until(now))
+            busy = sum(inlet.look() for inlet in self._inlets)
+            self._station.waiting.once(0.0 if busy > _BUSY else min(_LOOK, self._until(now)))
 
     def _check(self, now: float) -> None:
         """Is there a reason to end it?"""
@@ -212,7 +216,7 @@ class Call:
         self._station.frames.emit("line", text=text, at=round(time.monotonic() - self._begun, 3))
 
     def _finish_pipes(self) -> None:
-        for inlet in (self._out, self._err, self._events_inlet):
+        for inlet in self._inlets:
             inlet.finish()
         self._marks = False
         self._flush(time.monotonic())

@@ -11,6 +11,8 @@ from typing import Callable, Optional
 
 _READ = 1 << 18
 _SETPIPE_SZ = 1031
+_LOOK = 8
+"""Reads of one look."""
 _DRAIN = 64
 """Reads of what is left in a pipe: more than it can hold, for something may go on writing."""
 
@@ -45,9 +47,11 @@ class Waiting:
 
 
 class Inlet:
-    """One pipe, read as it fills.
+    """One pipe, looked into every few milliseconds while a command runs.
 
-    Once finished, what a left daemon still says is read and thrown away: closing would kill it with SIGPIPE.
+    It is not waited for: a runner that tells thousands of tests a second would wake the worker with each,
+    which costs it more than the telling. Once finished, what a left daemon still says is read and thrown
+    away: closing the pipe would kill it with SIGPIPE.
     """
 
     def __init__(self, waiting: Waiting, take: Callable[[bytes], None], path: str = "") -> None:
@@ -61,9 +65,8 @@ class Inlet:
             self._reader, self.writer = os.pipe2(os.O_CLOEXEC)
             os.set_blocking(self._reader, False)
         self._path = path
-        with contextlib.suppress(OSError):  # only so that we are woken less often
+        with contextlib.suppress(OSError):  # only so that a flood seldom has to wait
             fcntl.fcntl(self._reader, _SETPIPE_SZ, 1 << 20)
-        waiting.listen(self._reader, self._ready)
 
     def started(self) -> None:
         """The command has its own end now; ours is closed."""
@@ -71,30 +74,41 @@ class Inlet:
             os.close(self.writer)
             self.writer = -1
 
+    def look(self) -> int:
+        """Takes what has come, at most some reads of it. Returns how many bytes."""
+        total = 0
+        for _ in range(_LOOK):
+            size = self._read()
+            total += size
+            if size < _READ:
+                break
+        return total
+
     def finish(self) -> None:
         """Takes what is still in it; from now on nothing more is taken."""
         self.started()
         for _ in range(_DRAIN):
-            if not self._ready():
+            if not self._read():
                 break
         self._take = None
         if self._path:
             self._close()
             os.unlink(self._path)
+        elif self._reader >= 0:
+            self._waiting.listen(self._reader, self._read)
 
-    def _ready(self) -> bool:
+    def _read(self) -> int:
         if self._reader < 0:
-            return False
+            return 0
         try:
             data = os.read(self._reader, _READ)
         except BlockingIOError:
-            return False
+            return 0
         if not data:
             self._close()
-            return False
-        if self._take is not None:
+        elif self._take is not None:
             self._take(data)
-        return True
+        return len(data)
 
     def _close(self) -> None:
         if self._reader >= 0:
