@@ -7,7 +7,10 @@ loses it. Loops that run for ever ask here once a round, so that such a step cos
 from __future__ import annotations
 
 import asyncio
-from typing import Any
+from collections.abc import Awaitable
+from typing import Any, TypeVar
+
+T = TypeVar("T")
 
 
 def asked_to_end() -> bool:
@@ -20,6 +23,15 @@ def obey() -> None:
     """Raises CancelledError where the running task was cancelled before."""
     if asked_to_end():
         raise asyncio.CancelledError
+
+
+async def apart(step: Awaitable[T]) -> T:
+    """Awaits a step in a task of its own; a cancellation of the caller is the step's, too.
+
+    A TaskGroup that fails counts as a cancellation of its task ever after (before Python 3.13): in the task
+    of a loop that asks `asked_to_end`, one failing step would be the end of the loop.
+    """
+    return await asyncio.ensure_future(step)
 
 
 async def end(task: asyncio.Task[Any]) -> None:

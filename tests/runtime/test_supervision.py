@@ -85,3 +85,31 @@ async def test_who_ends_a_task_can_be_ended_meanwhile():
     slow.set()
     await asyncio.wait({outer, inner})
     assert outer.cancelled()
+
+
+async def test_a_loop_outlives_steps_whose_tasks_fail():
+    """A TaskGroup that failed leaves a count of cancellations, which is no wish that the loop should end."""
+    steps = asyncio.Event()
+    seen = 0
+
+    async def fails() -> None:
+        raise ValueError
+
+    async def step() -> None:
+        nonlocal seen
+        seen += 1
+        if seen == 3:
+            steps.set()
+        async with asyncio.TaskGroup() as tasks:
+            tasks.create_task(fails())
+
+    task = asyncio.create_task(Loop("fails", step, 0.001, SystemClock()).run())
+    try:
+        async with asyncio.timeout(20):
+            await asyncio.wait({task, asyncio.create_task(steps.wait())}, return_when=asyncio.FIRST_COMPLETED)
+        assert not task.done()
+        assert steps.is_set()
+    finally:
+        task.cancel()
+        with suppress(asyncio.CancelledError):
+            await task

@@ -44,7 +44,7 @@ async def test_a_source_is_told_once_when_it_fails_and_once_when_it_is_back(grou
         await sources.look(BAD)
     (told,) = await events(ground)
     assert (told["source"], told["ok"], told["hosts"]) == ("host", False, ["www1", "www2"])
-    assert told["reason"] == "www1: no route; and 1 more hosts"
+    assert told["reason"] == "www1: no route; and 1 more host"
     # another process finds what was told, and tells the end of it
     after = Sources(ground)
     for _ in range(LOOKS + 3):

@@ -13,7 +13,7 @@ from pathlib import Path
 
 import structlog
 
-from leuko.cancellation import obey
+from leuko.cancellation import apart, obey
 from leuko.config.verify import Verify
 from leuko.domain.errors import LeukoError
 from leuko.domain.intent import Intent, IntentKind
@@ -179,7 +179,7 @@ class Controller:
             obey()  # a lease may be lost in the moment in which this is told to end
             await self._take_lease()
             try:
-                await self._act()
+                await apart(self._act())
             except* Lost:
                 line = str(self.ground.line)
                 log.warning("another controller took over this line; waiting for its lease", line=line)

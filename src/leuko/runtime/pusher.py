@@ -17,7 +17,7 @@ from typing import Protocol
 
 import structlog
 
-from leuko.cancellation import obey
+from leuko.cancellation import apart, obey
 from leuko.config.freeze import stricter
 from leuko.config.model import Configuration
 from leuko.config.quantities import share
@@ -110,7 +110,7 @@ class Pusher:
                 ear.clear()
                 wake = self._ground.clock.now() + NEXT_LOOK
                 try:
-                    wake = await self.step()
+                    wake = await apart(self.step())
                     failures = 0
                 except Exception:
                     obey()

@@ -9,7 +9,7 @@ from dataclasses import dataclass, field
 
 import structlog
 
-from leuko.cancellation import obey
+from leuko.cancellation import apart, obey
 from leuko.clock import Clock
 from leuko.store.errors import Lost
 
@@ -44,7 +44,7 @@ class Loop:
     async def once(self) -> None:
         """One step; what it raises is logged, for the loop must outlive it."""
         try:
-            await self.step()
+            await apart(self.step())
         except Lost as error:
             log.info("another was faster", loop=self.name, error=str(error))
         except Exception as error:
