@@ -163,7 +163,7 @@ async def ordinary_push_is_refused(repository: ShopRepository, lock: Lock) -> No
     with pytest.raises(LeukoError) as refused:
         await repository.commit(NOTHING)
     said = " ".join(str(refused.value).split())
-    for word in (lock.owner, BAD_AUTHOR, f"Leuko-Fix: {lock.id}", f"{lock.since:%Y-%m-%dT%H:%M}"):
+    for word in (lock.owner, BAD_AUTHOR, f"Leuko-Fix: {lock.id}", f"{lock.since:%Y-%m-%d %H:%M}"):
         assert word in said, said
     await asyncio.to_thread(take_back, repository, before)
 
