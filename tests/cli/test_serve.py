@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import signal
 import subprocess
 import time
@@ -9,6 +10,9 @@ from pathlib import Path
 
 import httpx2
 from tests.cli.conftest import argv, leuko, surroundings
+
+from leuko.cli.background import stop_running
+from leuko.cli.presence import HERE, holder, holders, present, taken
 
 FLEET = "application: shop\nrepository: {}\nfleet:\n  roles: {{www: [www1, www2, www3, www4]}}\n"
 
@@ -71,3 +75,47 @@ def test_ctrl_c_while_a_controller_is_being_started_leaves_none(tmp_path: Path) 
     finally:
         program.kill()
         leuko(tmp_path, "serve", "--stop")
+
+
+def test_one_that_is_only_starting_is_stopped(tmp_path: Path) -> None:
+    """From the moment in which the process is there: before it has read anything, or has any other lock."""
+    repository = tmp_path / "shop.git"
+    subprocess.run(["git", "init", "-q", "--bare", str(repository)], check=True)
+    (tmp_path / "leuko.yml").write_text(FLEET.format(repository))
+    detaching = subprocess.Popen(
+        argv("serve", "--detach", "--listen", "127.0.0.1:0"),
+        cwd=tmp_path,
+        env=surroundings(),
+        stderr=subprocess.PIPE,
+        stdin=subprocess.DEVNULL,
+        text=True,
+    )
+    until = time.monotonic() + 60
+    state = tmp_path / ".leuko"
+    try:
+        while not holder(state, HERE) and detaching.poll() is None and time.monotonic() < until:
+            time.sleep(0.001)  # between looks; the deadline is above
+        pid = holder(state, HERE)
+        assert stop_running(state) == 0
+        assert not Path(f"/proc/{pid}/cmdline").exists() or not Path(f"/proc/{pid}/cmdline").read_bytes()
+        _, said = detaching.communicate(timeout=60)
+        assert detaching.returncode == 1
+        assert "was ended while it started" in said
+        assert controllers(tmp_path) == []
+        assert holders(state) == (False, set())
+    finally:
+        detaching.kill()
+        leuko(tmp_path, "serve", "--stop")
+
+
+def test_presence_is_not_believed_from_an_old_text(tmp_path: Path) -> None:
+    """In a container each start may have the same process id."""
+    (tmp_path / HERE).write_text(f"pid {os.getpid()}")
+    assert holders(tmp_path) == (False, set())
+    with present(tmp_path):
+        assert holders(tmp_path) == (True, {os.getpid()})
+        assert taken(tmp_path) is None
+        with present(tmp_path):
+            pass  # as one that was handed it
+        assert holders(tmp_path) == (True, {os.getpid()})
+    assert holders(tmp_path) == (False, set())

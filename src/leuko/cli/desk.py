@@ -206,6 +206,7 @@ def _client(scene: Scene) -> Client | None:
 
 def _start(scene: Scene) -> Client:
     from leuko.cli import serve
+    from leuko.cli.background import start_detached
 
     if not scene.config.exists():
         raise NoController(
@@ -217,7 +218,7 @@ def _start(scene: Scene) -> Client:
         )
     scene.say("No controller is running: starting one ...")
     listen = serve.LISTEN if not _taken(serve.LISTEN) else "127.0.0.1:0"
-    serve.start_detached(
+    start_detached(
         [scene.config],
         state=scene.state,
         environment=scene.environment,

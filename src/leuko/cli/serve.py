@@ -8,9 +8,7 @@ import os
 import secrets
 import signal
 import socket
-import subprocess
 import sys
-import time
 from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -24,8 +22,6 @@ if TYPE_CHECKING:
     from leuko.runtime.supervision import LoopLag
 
 LISTEN = "127.0.0.1:8420"
-STARTING_SECONDS = 30.0
-STOPPING_SECONDS = 20.0
 LOG = "serve.log"
 ADDRESS = "address"
 
@@ -42,6 +38,10 @@ def run(
     stop: bool = False,
 ) -> int:
     """Serves until SIGTERM or SIGINT; or starts that in the background; or ends the one that runs."""
+    from leuko.cli.background import start_detached, stop_running
+    from leuko.cli.installation import make_state
+    from leuko.cli.presence import present
+
     if stop:
         return stop_running(state)
     if detach:
@@ -49,9 +49,10 @@ def run(
             files, state=state, environment=environment, database=database, listen=listen, names=names
         )
     configure_log()
-    return asyncio.run(
-        _serve(files, state=state, environment=environment, database=database, listen=listen, names=names)
-    )
+    with present(make_state(state)):
+        return asyncio.run(
+            _serve(files, state=state, environment=environment, database=database, listen=listen, names=names)
+        )
 
 
 def read_token(state: Path) -> str:
@@ -187,62 +188,6 @@ def split_address(listen: str) -> tuple[str, int]:
     return host.strip("[]") or "127.0.0.1", int(port)
 
 
-def start_detached(
-    files: Sequence[Path],
-    *,
-    state: Path,
-    environment: str | None = None,
-    database: str = "",
-    listen: str = LISTEN,
-    names: Sequence[str] = (),
-) -> int:
-    """Starts `leuko serve` in a session of its own; returns when it answers, or raises with the reason."""
-    from leuko.cli.installation import SOCKET, make_state
-
-    folder = make_state(state)
-    if answers(folder / SOCKET):  # its socket must not be taken from it
-        raise LeukoError(
-            "a controller serves here already",
-            where=str(folder),
-            way_out="use it (`leuko status`), or end it first with `leuko serve --stop`",
-            code="X004",
-        )
-    argv = [sys.executable, "-m", "leuko.cli.main", "serve", "--state", str(folder), "--listen", listen]
-    argv += [part for path in files for part in ("--config", str(path))]
-    argv += ["--environment", environment] if environment else []
-    argv += ["--database", database] if database else []
-    argv += [part for name in names for part in ("--name", name)]
-    (folder / SOCKET).unlink(missing_ok=True)
-    (folder / ADDRESS).unlink(missing_ok=True)  # the next one's is written just after its socket answers
-    with (folder / LOG).open("ab") as log:
-        process = subprocess.Popen(
-            argv, stdin=subprocess.DEVNULL, stdout=log, stderr=log, start_new_session=True
-        )
-    try:
-        if _comes_up(process, folder, folder / SOCKET):
-            return 0
-    except KeyboardInterrupt:
-        process.terminate()  # who gave up waiting does not expect it to come up a moment later
-        raise
-    process.terminate()
-    tail = (folder / LOG).read_text(errors="replace")[-2000:]
-    raise LeukoError(
-        f"the controller did not start; the end of {folder / LOG}:\n{tail}",
-        way_out="mend that, or start it in the foreground with `leuko serve`",
-        code="X001",
-    )
-
-
-def _comes_up(process: subprocess.Popen[bytes], folder: Path, path: Path) -> bool:
-    """True once it answers; False where it ended, or took too long."""
-    until = time.monotonic() + STARTING_SECONDS
-    while time.monotonic() < until and process.poll() is None:
-        if answers(path) and read_address(folder):
-            return True
-        time.sleep(0.05)
-    return False
-
-
 def read_address(folder: Path) -> str:
     """Where the console is, as the controller last wrote it; empty where it has not yet."""
     try:
@@ -263,32 +208,3 @@ def answers(path: Path) -> bool:
         return False
     finally:
         os.close(folder)
-
-
-def stop_running(state: Path) -> int:
-    """Ends the controller of this state directory; 0 also where none ran."""
-    from leuko.store.installation import InstallationLock, holder_of
-
-    if not state.is_dir():
-        return 0
-    word = holder_of(state)
-    pid = int(word.removeprefix("pid ")) if word.removeprefix("pid ").isdigit() else 0
-    until = time.monotonic() + STOPPING_SECONDS
-    asked = False
-    while time.monotonic() < until:
-        try:
-            InstallationLock.take(state, "").release()
-        except LeukoError:
-            if pid and not asked:
-                with contextlib.suppress(ProcessLookupError):
-                    os.kill(pid, signal.SIGTERM)
-                asked = True
-            time.sleep(0.05)
-        else:
-            return 0
-    raise LeukoError(
-        f"the controller (pid {pid}) did not end within {STOPPING_SECONDS:.0f} s",
-        where=str(state),
-        way_out=f"kill -9 {pid} is safe: the next start goes on where it was",
-        code="X002",
-    )
