@@ -2,16 +2,21 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from collections.abc import Callable
+from dataclasses import dataclass, field
 from functools import cached_property
+from typing import TypeVar
 
 import numpy as np
 
 from leuko.domain.gauge import Gauge
 from leuko.statistics.clocks import NOTHING, Evidence, Trace
 from leuko.statistics.groups import Group
+from leuko.statistics.memory import Forgetful, Given, Memory
 from leuko.statistics.question import Question
 from leuko.statistics.windows import Windows
+
+Learned = TypeVar("Learned")
 
 
 @dataclass(frozen=True)
@@ -23,6 +28,12 @@ class Case:
     group: Group
     threshold: float
     """Log of the e-value from which on the gauge alone stops the push."""
+    memory: Memory = field(default_factory=Forgetful)
+    """Of what earlier looks learned from the history."""
+
+    def learned(self, what: str, given: tuple[Given, ...], learn: Callable[[], Learned]) -> Learned:
+        """What the history teaches about this gauge in this role; learned once for the same history."""
+        return self.memory.of((self.gauge.name, self.group.role, what), given, learn)
 
     @property
     def question(self) -> Question:

@@ -83,9 +83,15 @@ class Comparison:
             whole = self.values[windows.before.start : windows.span.stop]
             whole = series.unsmoothed(whole, windows.question.tick, self.case.gauge.smoothed)
             before, watch = whole[: len(before)], whole[len(whole) - len(watch) :]
-        compared = series.level(before, watch, self.case.group, counted, alone=alone)
-        if compared is None:
+        group = self.case.group
+        past = self.case.learned(
+            f"level {alone}",
+            (before[:, series.sample(group, alone=alone)], group.some_canaries, group.some_controls),
+            lambda: series.levels(before, group, alone=alone),
+        )
+        if past is None:
             return self.case.nothing("its history holds only zeros or nothing")
+        compared = series.level(past, watch, counted, alone=alone)
         return Stepping(self.case, compared, sign, alone=alone).trace()
 
     def _events(self, sign: int) -> Trace:
@@ -101,10 +107,13 @@ class Comparison:
         watch = counts.cells(values[span], None if denominators is None else denominators[span])
         counted = self.case.group.after(self.case.windows, self._wait(sign))
         if self._busy(past, alone=alone):
-            compared = series.events(past, watch, self.case.group, counted, alone=alone)
-            if compared is not None:
-                found = Stepping(self.case, compared, turned, alone=alone).trace()
-                return found if not flipped else _turned(found)
+            group = self.case.group
+            known = self.case.learned(
+                f"busy {alone}", past.given(group), lambda: series.busy(past, group, alone=alone)
+            )
+            compared = series.events(known, watch, group, counted, alone=alone)
+            found = Stepping(self.case, compared, turned, alone=alone).trace()
+            return found if not flipped else _turned(found)
         return Rare(self.case, past, watch, counted, sign, turned, alone=alone).trace()
 
     def _busy(self, past: counts.Cells, *, alone: bool) -> bool:

@@ -14,6 +14,8 @@ from functools import cached_property
 import numpy as np
 
 from leuko.statistics.clocks import log_mean_exp
+from leuko.statistics.groups import Group
+from leuko.statistics.memory import Given
 from leuko.statistics.question import Mask, Values
 
 NODES = np.linspace(-4.5, 4.5, 19)
@@ -41,6 +43,17 @@ class Cells:
         if usual <= 0:
             return np.minimum(self.events, cap)
         return np.minimum(self.events, cap * np.maximum(1.0, self.exposure / usual))
+
+    def given(self, group: Group) -> tuple[Given, ...]:
+        """All that is learned of this history for a group depends on."""
+        return (
+            self.events,
+            self.exposure,
+            group.canary,
+            group.control,
+            group.some_canaries,
+            group.some_controls,
+        )
 
     @property
     def usual(self) -> float:

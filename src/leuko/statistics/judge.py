@@ -11,6 +11,7 @@ from leuko.domain.verdict import Decision, Verdict
 from leuko.statistics import findings, limits, sentences, silence
 from leuko.statistics.clocks import Evidence
 from leuko.statistics.comparison import Comparison
+from leuko.statistics.memory import Memory
 from leuko.statistics.question import Question
 from leuko.statistics.rows import Compared, compared, threshold
 from leuko.statistics.windows import Windows
@@ -44,9 +45,12 @@ class Row:
         return not (self.covers or self.evidence.needed <= sentences.HANDFUL)
 
 
-def judge(question: Question) -> Verdict:
-    """What the readings so far say about the phase. The same question always has the same answer."""
-    found = compared(question)
+def judge(question: Question, memory: Memory | None = None) -> Verdict:
+    """What the readings so far say about the phase. The same question always has the same answer.
+
+    A `memory` that is given to every look of a push makes them cheaper; it changes no digit.
+    """
+    found = compared(question, memory)
     windows = found.windows
     broken = [
         one

@@ -36,7 +36,11 @@ class Rare:
         """The evidence at every tick."""
         question, group = self.case.question, self.case.group
         sample = group.some_canaries | (group.some_controls & self.control)
-        learned = counts.model(self.before, counts.Sides(group.canary, self.control, sample))
+        learned = self.case.learned(
+            f"rare {self.alone} {self.turned}",
+            self.before.given(group),
+            lambda: counts.model(self.before, counts.Sides(group.canary, self.control, sample)),
+        )
         window = question.wanted * question.tick
         starts = [s for s in late_starts(window, question.tick) if s < window - question.tick]
         main = self._look(learned, 0.0)

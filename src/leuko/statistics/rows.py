@@ -13,6 +13,7 @@ from leuko.statistics.case import Case
 from leuko.statistics.clocks import Evidence, Trace, log_mean_exp
 from leuko.statistics.comparison import Comparison
 from leuko.statistics.groups import group
+from leuko.statistics.memory import Forgetful, Memory
 from leuko.statistics.question import Question, Values
 from leuko.statistics.windows import Windows, readings, recent
 
@@ -111,8 +112,9 @@ def threshold(question: Question) -> float:
     return max(-float(np.log(question.budget)), least)
 
 
-def compared(question: Question) -> Compared:
+def compared(question: Question, memory: Memory | None = None) -> Compared:
     """Each gauge in each role: of the roles that are pushed to, and of those that are only watched."""
+    memory = memory or Forgetful()
     windows = Windows(recent(question))
     question = windows.question
     known = {gauge.name: readings(question, gauge) for gauge in question.gauges}
@@ -135,6 +137,6 @@ def compared(question: Question) -> Compared:
     rows = []
     for (gauge, role), one in zip(pairs, groups, strict=True):
         own = least - float(np.log(1.0 if one.pushed else OBSERVED))
-        comparison = Comparison(Case(windows, gauge, one, own), *_counted(gauge, known))
+        comparison = Comparison(Case(windows, gauge, one, own, memory), *_counted(gauge, known))
         rows.append(Row(gauge, role, comparison, comparison.trace(), shares[gauge.name]))
     return Compared(windows, known, rows)

@@ -107,9 +107,33 @@ def _without_garbage(values: Values) -> Values:
     return np.where(lone, np.nan, values) if lone.any() else values
 
 
-def level(before: Values, watch: Values, group: Group, counted: Mask, *, alone: bool) -> Compared | None:
-    """Of a level: [ticks, hosts] of the group's sample. None where history holds nothing to go by."""
-    used = group.some_canaries if alone else group.some_canaries | group.some_controls
+@dataclass(frozen=True, eq=False)
+class Levels:
+    """A level's history: [ticks, hosts] of the group's sample. Nothing in it depends on the watch."""
+
+    used: Mask
+    canary: Mask
+    """Of the hosts that are used."""
+    added: float
+    usual: Values
+    spread: Values
+    tight: Values
+    deviation: Values
+    own: Values
+    other: Values
+    noise: Noise
+    wilder: float
+    winsorised: Values
+
+
+def sample(group: Group, *, alone: bool) -> Mask:
+    """The hosts whose levels are compared."""
+    return group.some_canaries if alone else group.some_canaries | group.some_controls
+
+
+def levels(before: Values, group: Group, *, alone: bool) -> Levels | None:
+    """Of a level's history, [ticks, hosts]. None where it holds nothing to go by."""
+    used = sample(group, alone=alone)
     added = scale(before[:, used])
     if added <= 0 or len(before) < ENOUGH:
         return None
@@ -120,34 +144,47 @@ def level(before: Values, watch: Values, group: Group, counted: Mask, *, alone: 
     spread = _spread(deviation)
     bound = np.maximum(WILD * spread, ROOM)
     deviation = np.clip(deviation, -bound, bound)
-    now = np.log(np.maximum(watch[:, used], 0.0) + added) - usual
-    now = np.clip(now, -THIRTY - 4 * spread, THIRTY + 4 * spread)
-    now[:, canary] = np.where(counted[:, used][:, canary], now[:, canary], np.nan)
     tight = np.maximum(4 * spread, SMALLEST)
     own = centre(carried(deviation[:, canary]), tight[canary])
+    if alone:
+        return Levels(
+            used, canary, added, usual, spread, tight, deviation, own, own, fitted(own[:, None]), 1.0,
+            own[:, None],
+        )  # fmt: skip
+    other = centre(carried(deviation[:, control]), tight[control])
+    return Levels(
+        used, canary, added, usual, spread, tight, deviation, own, other, *_pooled(deviation, canary),
+        _winsorised(deviation, tight),
+    )  # fmt: skip
+
+
+def level(past: Levels, watch: Values, counted: Mask, *, alone: bool) -> Compared:
+    """Of a level in the watch, [ticks, hosts], beside its history."""
+    used, canary, spread, tight = past.used, past.canary, past.spread, past.tight
+    control = ~canary
+    now = np.log(np.maximum(watch[:, used], 0.0) + past.added) - past.usual
+    now = np.clip(now, -THIRTY - 4 * spread, THIRTY + 4 * spread)
+    now[:, canary] = np.where(counted[:, used][:, canary], now[:, canary], np.nan)
+    own, noise, wilder = past.own, past.noise, past.wilder
     now_own = centre(carried(now[:, canary]), tight[canary])
     nothing = np.full(len(now), np.nan)
     if alone:
-        noise = fitted(own[:, None])
         return Compared(
             own, now_own, noise, 1.0, noise.white, *_ones(now_own, noise.white), nothing, nothing,
-            own[:, None], np.ones(1, dtype=np.bool_),
-            np.zeros(1, dtype=np.intp),
+            past.winsorised, np.ones(1, dtype=np.bool_), np.zeros(1, dtype=np.intp),
         )  # fmt: skip
-    other = centre(carried(deviation[:, control]), tight[control])
     now_other = centre(carried(now[:, control]), tight[control])
-    noise, wilder = _pooled(deviation, canary)
     many, others = int(canary.sum()), int(control.sum())
     whole = wilder / many + 1 / others
     there, here = ((~np.isnan(carried(now[:, side]))).sum(axis=1) for side in (canary, control))
     scales = (wilder / np.maximum(there, 1) + 1 / np.maximum(here, 1)) / whole
     after = np.where((there > 0) & (here > 0), now_own - now_other, np.nan)
     one = wilder + 1 / others
-    each = Each(deviation[:, canary] - other[:, None], now[:, canary] - now_other[:, None], one)
+    each = Each(past.deviation[:, canary] - past.other[:, None], now[:, canary] - now_other[:, None], one)
     return Compared(
-        own - other, after, noise, whole, noise.white * whole,
+        own - past.other, after, noise, whole, noise.white * whole,
         np.where(np.isnan(after), ABSENT, noise.white * whole * scales), scales, nothing, nothing,
-        _winsorised(deviation, tight), canary, np.flatnonzero(used),
+        past.winsorised, canary, np.flatnonzero(used),
         each if 1 < many <= FEW else None, now_other,
     )  # fmt: skip
 
@@ -195,44 +232,70 @@ def _pooled(deviation: Values, canary: Mask) -> tuple[Noise, float]:
     return noise, float(np.clip(own / max(every, 1e-12), 1.0, 10.0))
 
 
-def events(before: Cells, watch: Cells, group: Group, counted: Mask, *, alone: bool) -> Compared | None:
-    """Of events of which every tick holds several: logs of what was seen over what was to be expected."""
+@dataclass(frozen=True, eq=False)
+class Events:
+    """The history of busy events. Nothing in it depends on the watch."""
+
+    rate: Values
+    wild: float
+    x: Values
+    """Events of the canaries in each tick, and what was to be expected."""
+    ex: Values
+    y: Values
+    """The same of the controls."""
+    ey: Values
+    noise: Noise
+    phi: float
+    wilder: float
+    history: Values
+
+
+def busy(before: Cells, group: Group, *, alone: bool) -> Events:
+    """Of the history of events of which every tick holds several."""
     canary, control = group.canary, group.control
-    members = canary | control
     shown = before.shown
     rate = np.where(shown > 0, (before.events.sum(axis=0) + 0.5) / np.maximum(shown, 1e-9), 0.0)
     wild = max(3.0, 3 * _high(before.events[before.exposure > 0]))
     before = replace(before, events=before.capped(wild))
-    watch = replace(watch, events=np.minimum(watch.events, np.where(canary, 10 * wild, wild)))
-    watch = replace(watch, exposure=np.where(canary[None, :] & ~counted, 0.0, watch.exposure))
-    due, now_due = rate * before.exposure, rate * watch.exposure
+    due = rate * before.exposure
     x, ex = before.events[:, canary].sum(axis=1), due[:, canary].sum(axis=1)
-    seen = np.where(watch.exposure > 0, watch.events, 0.0)
-    now_x, now_ex = seen[:, canary].sum(axis=1), now_due[:, canary].sum(axis=1)
-    own, now_own = _logs(x, ex), _logs(now_x, now_ex)
     if alone:
-        noise = fitted(own[:, None])
-        return Compared(
-            own, now_own, noise, 1.0, noise.white, *_ones(now_own, noise.white), now_x, now_ex,
-            own[:, None], np.ones(1, dtype=np.bool_),
-            np.zeros(1, dtype=np.intp),
-        )  # fmt: skip
+        own = _logs(x, ex)[:, None]
+        return Events(rate, wild, x, ex, x, ex, fitted(own), 1.0, 1.0, own)
     y, ey = before.events[:, control].sum(axis=1), due[:, control].sum(axis=1)
-    now_y, now_ey = seen[:, control].sum(axis=1), now_due[:, control].sum(axis=1)
     used = (group.some_canaries | group.some_controls) & (shown > 0)
     noise, phi, wilder = _of_events(before.events[:, used], due[:, used], canary[used])
+    history = np.stack([before.events, due])[:, :, canary | control]
+    return Events(rate, wild, x, ex, y, ey, noise, phi, wilder, history)
+
+
+def events(past: Events, watch: Cells, group: Group, counted: Mask, *, alone: bool) -> Compared:
+    """Of busy events in the watch: logs of what was seen over what was to be expected."""
+    canary, control, noise = group.canary, group.control, past.noise
+    members = canary | control
+    seen = np.minimum(watch.events, np.where(canary, 10 * past.wild, past.wild))
+    exposure = np.where(canary[None, :] & ~counted, 0.0, watch.exposure)
+    seen, due = np.where(exposure > 0, seen, 0.0), past.rate * exposure
+    now_x, now_ex = seen[:, canary].sum(axis=1), due[:, canary].sum(axis=1)
+    own, now_own = _logs(past.x, past.ex), _logs(now_x, now_ex)
+    if alone:
+        return Compared(
+            own, now_own, noise, 1.0, noise.white, *_ones(now_own, noise.white), now_x, now_ex,
+            past.history, np.ones(1, dtype=np.bool_), np.zeros(1, dtype=np.intp),
+        )  # fmt: skip
+    now_y, now_ey = seen[:, control].sum(axis=1), due[:, control].sum(axis=1)
+    phi, wilder = past.phi, past.wilder
     whole = wilder / int(canary.sum()) + 1 / int(control.sum())
     after = now_own - _logs(now_y, now_ey)
     with np.errstate(divide="ignore", invalid="ignore"):
-        busy = np.where(now_ey > 0, np.maximum(now_y, 0.5) / np.maximum(now_ey, 1e-9), 1.0)
-    due_now = now_ex * busy
+        moved = np.where(now_ey > 0, np.maximum(now_y, 0.5) / np.maximum(now_ey, 1e-9), 1.0)
+    due_now = now_ex * moved
     white = phi * wilder / np.maximum(due_now, 0.5) + phi / np.maximum(now_y, 0.5)
-    past = phi * wilder / max(float(ex.mean()), 0.5) + phi / max(float(ey.mean()), 0.5)
+    usual = phi * wilder / max(float(past.ex.mean()), 0.5) + phi / max(float(past.ey.mean()), 0.5)
     return Compared(
-        own - _logs(y, ey), after, noise, whole, past,
+        own - _logs(past.y, past.ey), after, noise, whole, usual,
         np.where(np.isnan(after), ABSENT, white), np.ones(len(after)), now_x, due_now,
-        np.stack([before.events, due])[:, :, members],
-        canary[members], np.flatnonzero(members), None, _logs(now_y, now_ey),
+        past.history, canary[members], np.flatnonzero(members), None, _logs(now_y, now_ey),
     )  # fmt: skip
 
 
