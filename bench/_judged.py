@@ -21,9 +21,10 @@ from scipy.stats import beta
 from leuko.domain.gauge import Direction
 from leuko.domain.verdict import Decision
 from leuko.statistics.judge import judge
+from leuko.statistics.memory import Memory
 from leuko.statistics.path import path
 from leuko.statistics.placebo import placebo
-from leuko.statistics.question import Question
+from leuko.statistics.question import Question, Series
 from leuko.statistics.transient import ENOUGH, Transient, transient
 
 NEVER = math.nan
@@ -208,20 +209,40 @@ def gated(case: Case, count: int, pretend: int) -> dict[str, Any]:
 
 
 def look(hosts: int, gauges: tuple[Meter, ...]) -> dict[str, Any]:
-    """Milliseconds of one look at the end of a watch: the middle of seven, by wall and by CPU time."""
+    """Milliseconds of one look at the end of a watch: the middle of seven, by wall and by CPU time.
+
+    As the controller looks: once a tick, with what earlier looks learned; `first` is without.
+    """
     case = Case(STUDY, Fleet(hosts, max(1, hosts // 10)), gauges, (0.005,))
     question = case.pushed(1).question()
     judge(question)
-    wall, cpu = [], []
-    for _ in range(7):
+    spent = time.process_time()
+    judge(question)
+    first = (time.process_time() - spent) * 1000
+    memory, wall, cpu = Memory(), [], []
+    for left in range(7, -1, -1):
+        seen = _until(question, len(question.times) - left)
         at, spent = time.perf_counter(), time.process_time()
-        judge(question)
+        judge(seen, memory)
         wall.append((time.perf_counter() - at) * 1000)
         cpu.append((time.process_time() - spent) * 1000)
+    wall, cpu = wall[1:], cpu[1:]
     return {
         "hosts": hosts,
         "gauges": len(gauges),
+        "first_cpu_ms": round(first, 1),
         "cpu_ms": round(statistics.median(cpu), 1),
         "wall_ms": round(statistics.median(wall), 1),
         "least_wall_ms": round(min(wall), 1),
     }
+
+
+def _until(question: Question, ticks: int) -> Question:
+    """The question as it was after so many ticks, in arrays of its own as if read from the store."""
+    series = {
+        name: Series(
+            one.values[:ticks].copy(), None if one.denominators is None else one.denominators[:ticks].copy()
+        )
+        for name, one in question.series.items()
+    }
+    return replace(question, times=question.times[:ticks], series=series)

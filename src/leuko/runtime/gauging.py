@@ -6,7 +6,7 @@ import asyncio
 from collections.abc import Mapping, Sequence
 from concurrent.futures import ProcessPoolExecutor
 from concurrent.futures.process import BrokenProcessPool
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from datetime import datetime, timedelta
 from multiprocessing import get_context
 
@@ -31,6 +31,7 @@ from leuko.runtime.supervision import Loop
 from leuko.runtime.templates import KEEP_SECONDS, Templates
 from leuko.runtime.workers import dismiss
 from leuko.statistics.judge import judge
+from leuko.statistics.memory import Memory
 from leuko.statistics.question import Question
 from leuko.store.readings import Readings
 from leuko.store.series import Reading
@@ -184,6 +185,8 @@ class Judge:
     readings: Readings
     last: tuple[int, int, float] | None = None
     _workers: ProcessPoolExecutor | None = None
+    _memory: Memory = field(default_factory=Memory)
+    """Of what the watched push's history taught; a look in a process of its own has none."""
 
     async def look(
         self, push: Push, rows: Sequence[HostProgress], configuration: Configuration
@@ -202,13 +205,15 @@ class Judge:
         seen = (push.number, push.watch, float(question.times[-1]))
         if seen == self.last:
             return None
+        if self.last is None or self.last[0] != push.number:
+            self._memory = Memory()
         self.last = seen
         verdict = await self._judged(question)
         return replace(verdict, until=float(question.times[-1]))
 
     async def _judged(self, question: Question) -> Verdict:
         if len(question.times) * len(question.hosts) * len(question.gauges) < BIG:
-            return await asyncio.to_thread(judge, question)
+            return await asyncio.to_thread(judge, question, self._memory)
         if self._workers is None:
             self._workers = ProcessPoolExecutor(1, mp_context=get_context("spawn"))
         try:

@@ -86,8 +86,13 @@ class Comparison:
         group = self.case.group
         past = self.case.learned(
             f"level {alone}",
-            (before[:, series.sample(group, alone=alone)], group.some_canaries, group.some_controls),
-            lambda: series.levels(before, group, alone=alone),
+            (
+                before[:, series.sample(group, alone=alone)],
+                group.some_canaries,
+                group.some_controls,
+                windows.question.tick,
+            ),
+            lambda: series.levels(before, group, windows.question.tick, alone=alone),
         )
         if past is None:
             return self.case.nothing("its history holds only zeros or nothing")

@@ -24,7 +24,7 @@ class Memory:
 
     So a verdict with a memory is the verdict without one, to the last digit. A late reading of the history, a
     host that joins or another push makes other inputs, and with them another answer. Holds a copy of its
-    inputs: as much as the history itself. Not for two threads at once.
+    inputs: as much as the history itself. Two threads at once learn the same twice, and that is all.
     """
 
     def __init__(self) -> None:
@@ -64,5 +64,5 @@ def _equal(one: Given, other: Given) -> bool:
     if one.shape != other.shape or one.dtype != other.dtype:
         return False
     width = np.dtype(np.int64) if one.dtype.itemsize == 8 else np.dtype(np.uint8)
-    bits = (np.ascontiguousarray(each).view(width) for each in (one, other))
-    return bool(np.array_equal(*bits))
+    mine, theirs = (np.ascontiguousarray(each).view(width) for each in (one, other))
+    return bool(np.array_equal(mine, theirs))

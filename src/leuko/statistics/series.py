@@ -26,6 +26,10 @@ ROOM = 1.0
 THIRTY = 3.4
 """Logarithm of thirty: a single reading may say so much, not more."""
 ABSENT = 1e8
+STEADY = 5.0
+"""Seconds in whose middle reading a host is: a pause of a second or two is not where it is."""
+PAUSE = 0.2
+"""A deviation from there (of the logarithm) that is never called a pause, however quiet the gauge."""
 CARRIED = 3
 """Ticks for which a host that says nothing is taken to be where it was."""
 MISSING = 0.6
@@ -118,6 +122,8 @@ class Levels:
     usual: Values
     spread: Values
     tight: Values
+    latest: Values
+    """What `steadied` needs of the history to go on with the watch."""
     deviation: Values
     own: Values
     other: Values
@@ -131,8 +137,8 @@ def sample(group: Group, *, alone: bool) -> Mask:
     return group.some_canaries if alone else group.some_canaries | group.some_controls
 
 
-def levels(before: Values, group: Group, *, alone: bool) -> Levels | None:
-    """Of a level's history, [ticks, hosts]. None where it holds nothing to go by."""
+def levels(before: Values, group: Group, tick: float, *, alone: bool) -> Levels | None:
+    """Of a level's history, [ticks, hosts]. None where it holds nothing to go by. `tick` in seconds."""
     used = sample(group, alone=alone)
     added = scale(before[:, used])
     if added <= 0 or len(before) < ENOUGH:
@@ -145,15 +151,17 @@ def levels(before: Values, group: Group, *, alone: bool) -> Levels | None:
     bound = np.maximum(WILD * spread, ROOM)
     deviation = np.clip(deviation, -bound, bound)
     tight = np.maximum(4 * spread, SMALLEST)
+    latest = deviation[len(deviation) + 1 - pauses(tick) :]
+    deviation = steadied(deviation, np.maximum(tight, PAUSE), pauses(tick))
     own = centre(carried(deviation[:, canary]), tight[canary])
     if alone:
         return Levels(
-            used, canary, added, usual, spread, tight, deviation, own, own, fitted(own[:, None]), 1.0,
+            used, canary, added, usual, spread, tight, latest, deviation, own, own, fitted(own[:, None]), 1.0,
             own[:, None],
         )  # fmt: skip
     other = centre(carried(deviation[:, control]), tight[control])
     return Levels(
-        used, canary, added, usual, spread, tight, deviation, own, other, *_pooled(deviation, canary),
+        used, canary, added, usual, spread, tight, latest, deviation, own, other, *_pooled(deviation, canary),
         _winsorised(deviation, tight),
     )  # fmt: skip
 
@@ -165,6 +173,8 @@ def level(past: Levels, watch: Values, counted: Mask, *, alone: bool) -> Compare
     now = np.log(np.maximum(watch[:, used], 0.0) + past.added) - past.usual
     now = np.clip(now, -THIRTY - 4 * spread, THIRTY + 4 * spread)
     now[:, canary] = np.where(counted[:, used][:, canary], now[:, canary], np.nan)
+    known = len(past.latest)
+    now = steadied(np.concatenate([past.latest, now]), np.maximum(tight, PAUSE), known + 1)[known:]
     own, noise, wilder = past.own, past.noise, past.wilder
     now_own = centre(carried(now[:, canary]), tight[canary])
     nothing = np.full(len(now), np.nan)
@@ -187,6 +197,25 @@ def level(past: Levels, watch: Values, counted: Mask, *, alone: bool) -> Compare
         past.winsorised, canary, np.flatnonzero(used),
         each if 1 < many <= FEW else None, now_other,
     )  # fmt: skip
+
+
+def pauses(tick: float) -> int:
+    """Ticks in whose middle reading a host is: 1 where ticks are too long to tell a pause from a change."""
+    return 1 + 2 * int(STEADY / tick / 2)
+
+
+def steadied(deviation: Values, bound: Values, ticks: int) -> Values:
+    """[ticks, hosts], no reading further than `bound` from the middle of the host's latest `ticks` readings.
+
+    What a host does for a second says little, however much it is; what lasts is in the middle, and says all.
+    Ticks of a second are full of pauses: taken at their size they hide a change of the usual.
+    """
+    if ticks < 2 or not deviation.size:
+        return deviation
+    none = np.full((ticks - 1, deviation.shape[1]), np.nan)
+    latest = np.lib.stride_tricks.sliding_window_view(np.concatenate([none, deviation]), ticks, axis=0)
+    around = middle(latest.reshape(-1, ticks)).reshape(deviation.shape)
+    return np.asarray(around + np.clip(deviation - around, -bound, bound))
 
 
 def carried(deviation: Values) -> Values:
@@ -216,7 +245,8 @@ def _ones(after: Values, white: float) -> tuple[Values, Values]:
 
 def _spread(deviation: Values) -> Values:
     """Per host, from the middle absolute deviation, drawn to the fleet's."""
-    own = 1.4826 * np.nan_to_num(middle(np.abs(deviation).T), nan=0.0)
+    usual = middle(deviation.T)  # where pauses pull the mean away from it
+    own = 1.4826 * np.nan_to_num(middle(np.abs(deviation - usual).T), nan=0.0)
     own = np.maximum(own, SMALLEST)
     return np.asarray(np.sqrt(own * np.median(own)))
 

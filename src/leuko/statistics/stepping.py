@@ -38,6 +38,8 @@ TREND = 0.3
 """What a group may rise or fall by over a watch, as it did before, where no control tells."""
 UNEVEN = 0.07
 """How differently hosts answer to what moves all of them, as a part of that."""
+OUTLASTS = 4.0
+"""How often a watch is as long as what it takes a warm-up to fade by two thirds."""
 DIFFERS = 0.8
 """What one host's warm-up may differ from the learned one, as a part of that, at least."""
 LEAST = 0.15
@@ -219,8 +221,8 @@ class Stepping:
             return mean, tuple(nuisances)
         watch = question.wanted * question.tick
         for fade in FADING:
-            # who watches for ten seconds knows that nothing of his warms up for a minute
-            part = min(1.0, watch / (2 * fade.seconds))
+            # a watch is chosen to outlast the warm-up: who watches for a minute knows none that lasts one
+            part = min(1.0, watch / (OUTLASTS * fade.seconds))
             course = _over_hosts(np.where(ages >= 0, np.exp(-np.maximum(ages, 0.0) / fade.seconds), 0.0))
             nuisances.append((course, (part * fade.deviation) ** 2))
             mean = mean + self.sign * part * fade.mean * course
