@@ -14,6 +14,7 @@ from leuko.domain.intent import IntentKind
 from leuko.domain.plan import Foreseen, sight_sentence
 from leuko.domain.push import Admitted, Origin, Push
 from leuko.runtime.admission import Overrides
+from leuko.runtime.foresight import YOUNG
 from leuko.store.series import Reading
 
 HOSTS = ("www1", "www2", "www3")
@@ -100,6 +101,7 @@ async def test_a_push_waits_while_a_limit_is_broken_before_it(yard) -> None:
 
 async def test_a_limit_that_was_broken_long_ago_or_is_not_read_any_more_stops_nothing(yard) -> None:
     await yard.live(await yard.release())
+    await quiet(yard)
     await read(yard, (80, 20, 20), (80, 20, 20), (20, 20, 20))
     push = await proposed(yard)
     assert await why_it_waits(yard, push) == ""
@@ -107,6 +109,40 @@ async def test_a_limit_that_was_broken_long_ago_or_is_not_read_any_more_stops_no
     assert await why_it_waits(yard, push)
     yard.clock.move(timedelta(hours=1).total_seconds())
     assert await why_it_waits(yard, push) == "", "nobody knows how it is now"
+
+
+async def test_a_push_soon_after_the_first_waits_until_its_watch_would_show_something(yard) -> None:
+    await yard.live(await yard.release())
+    await quiet(yard, 5)
+    push = await proposed(yard)
+    latest = push.created_at + timedelta(seconds=YOUNG * 5)
+    reason = await why_it_waits(yard, push)
+    assert reason.startswith("there is too little history yet for its watch to show anything")
+    assert f"at {latest:%H:%M:%S} UTC at the latest" in reason
+    await quiet(yard, 20)
+    assert await why_it_waits(yard, push) == "", "it begins by itself once there is enough"
+
+
+async def test_a_push_waits_for_no_history_that_would_help_no_more(yard) -> None:
+    """It starts, and its verdict says what it could not see: nobody waits for ever in silence."""
+    await yard.live(await yard.release())
+    await read(yard, *((0, 0, 0) for _ in range(5)))
+    push = await proposed(yard)
+    assert "too little history" in await why_it_waits(yard, push)
+    yard.clock.move(YOUNG * 5)
+    assert await why_it_waits(yard, push) == ""
+    await read(yard, *((0, 0, 0) for _ in range(YOUNG)))
+    assert await why_it_waits(yard, await proposed(yard)) == "", "a gauge that is always 0 stays blind"
+
+
+@pytest.mark.parametrize(
+    ("origin", "overrides"),
+    [(Origin.HOTFIX, Overrides()), (Origin.PERSON, Overrides(observe=True))],
+)
+async def test_what_mends_and_what_is_only_observed_waits_for_no_history(yard, origin, overrides) -> None:
+    await yard.live(await yard.release())
+    await quiet(yard, 5)
+    assert await why_it_waits(yard, await proposed(yard, origin, overrides=overrides)) == ""
 
 
 @pytest.mark.parametrize(

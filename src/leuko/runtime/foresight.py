@@ -14,6 +14,7 @@ from leuko.config.model import Configuration
 from leuko.config.quantities import portion
 from leuko.domain.gauge import Gauge, Kind
 from leuko.domain.plan import Foreseen, Plan
+from leuko.domain.push import Push
 from leuko.runtime.ground import Ground
 from leuko.runtime.questions import HISTORY, JUST_CLOSED, gauges_of, leave_out_spoiled, roles_of, series_of
 from leuko.statistics.limits import Broken
@@ -22,6 +23,8 @@ from leuko.statistics.sentences import number
 from leuko.statistics.sight import Sight, sight
 from leuko.statistics.standing import standing
 
+YOUNG = 30
+"""Ticks of history with which what can be seen is seen: a push waits for no more."""
 FRESH = 12
 """Ticks after which the newest reading says nothing of now any more."""
 
@@ -40,6 +43,23 @@ class Foresight:
         gauges = {gauge.name: gauge for gauge in question.gauges}
         found = await asyncio.to_thread(sight, question)
         return tuple(_foreseen(one, gauges[one.gauge], question.tick) for one in found)
+
+    async def too_young(self, plan: Plan, configuration: Configuration, push: Push) -> datetime | None:
+        """Until when a push waits at most for history, where its canaries' watch could not pass without more.
+
+        The minute after the very first push is such a time. None: it sees enough, more history would not
+        come soon, or it has waited long enough; it starts then, and its verdict says what it could not see.
+        """
+        latest = push.created_at + timedelta(seconds=YOUNG * configuration.tick)
+        if self._now >= latest:
+            return None
+        question = await self.before(plan, configuration, HISTORY, number=push.number)
+        if question is None or len(question.times) >= YOUNG:
+            return None
+        required = {gauge.name for gauge in question.gauges if gauge.required}
+        found = await asyncio.to_thread(sight, question)
+        seen = {one.role for one in found if one.gauge in required and one.covers}
+        return latest if question.pushed_roles - seen else None
 
     async def broken(self, plan: Plan, configuration: Configuration) -> tuple[str, ...]:
         """Limits that the newest readings of the pushed roles break, a clause each."""

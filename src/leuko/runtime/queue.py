@@ -107,6 +107,7 @@ class Queue:
             return NotAdmitted(answer.refused)
         waits = answer.waits or self._wants_approver(push, plan.differences, overrides)
         waits = waits or await self._broken_already(push, plan, overrides)
+        waits = waits or await self._sees_nothing_yet(push, plan, overrides)
         waits = waits or await self._shared(push, plan)
         if waits:
             await self._tell("waits", push.name, waits)
@@ -128,14 +129,9 @@ class Queue:
         return found.sentence if found is not None else ""
 
     async def _broken_already(self, push: Push, plan: Plan, overrides: Overrides) -> str:
-        """A limit that is broken before the push: it would be blamed for what was there, or hide its own.
-
-        What comes to mend it must not wait for it: hotfixes, and fixes of what a lock is about.
-        """
+        """A limit that is broken before the push: it would be blamed for what was there, or hide its own."""
         ground = self._ground
-        mends = push.origin in (Origin.HOTFIX, Origin.ROLLBACK) or push.base is None
-        held = await ground.store.locks.held(ground.line, None, ground.clock.now())
-        if mends or overrides.limits or overrides.observe or lifted_by(plan.commits, held):
+        if overrides.limits or overrides.observe or await self._mends(push, plan):
             return ""
         configuration = await judged_by(ground.store, ground.line, push)
         broken = await self._planner.foresight.broken(plan, configuration)
@@ -144,6 +140,28 @@ class Queue:
         more = f", and {len(broken) - 1} more" if len(broken) > 1 else ""
         way = f"`leuko push {push.revision[:12]} --override-limits WHY` starts it all the same"
         return f"{broken[0]} already{more}, before anything was pushed; {way}"
+
+    async def _sees_nothing_yet(self, push: Push, plan: Plan, overrides: Overrides) -> str:
+        """Just after the first push of all nothing could be compared: a minute later it can."""
+        if overrides.observe or push.rules.drill or await self._mends(push, plan):
+            return ""
+        configuration = await judged_by(self._ground.store, self._ground.line, push)
+        latest = await self._planner.foresight.too_young(plan, configuration, push)
+        if latest is None:
+            return ""
+        return (
+            "there is too little history yet for its watch to show anything; it starts as soon as there is "
+            f"enough, at {latest:%H:%M:%S} UTC at the latest (`leuko push --observe` does not wait)"
+        )
+
+    async def _mends(self, push: Push, plan: Plan) -> bool:
+        """What mends must not wait: hotfixes, what goes back, and fixes of what a lock is about."""
+        if push.origin in (Origin.HOTFIX, Origin.ROLLBACK) or push.base is None:
+            return True
+        ground = self._ground
+        return bool(
+            lifted_by(plan.commits, await ground.store.locks.held(ground.line, None, ground.clock.now()))
+        )
 
     async def _base_moved(self, push: Push, base: Push | None, overrides: Overrides) -> NotAdmitted | None:
         """An earlier push became LIVE or was convicted since it was asked for: it is made anew, or ends.

@@ -15,6 +15,11 @@ from numpy.typing import NDArray
 from leuko.statistics.question import Values
 
 
+def covers(rise: float, fall: float) -> bool:
+    """Whether a window with these smallest visible factors would have shown a stop or a tenfold rise."""
+    return bool(rise <= 10 or np.isfinite(fall))
+
+
 @dataclass(frozen=True, slots=True)
 class Evidence:
     """What the comparison of one gauge in one role came to. Logarithms are natural; sign +1 is a rise."""

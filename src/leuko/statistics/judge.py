@@ -9,7 +9,7 @@ import numpy as np
 from leuko.domain.gauge import HOSTLESS, Gauge
 from leuko.domain.verdict import Decision, Verdict
 from leuko.statistics import findings, limits, sentences, silence
-from leuko.statistics.clocks import Evidence
+from leuko.statistics.clocks import Evidence, covers
 from leuko.statistics.comparison import Comparison
 from leuko.statistics.memory import Memory
 from leuko.statistics.question import Question
@@ -37,7 +37,7 @@ class Row:
     @property
     def covers(self) -> bool:
         """True where a stop or a tenfold rise would have been seen."""
-        return bool(self.evidence.rise <= 10 or np.isfinite(self.evidence.fall))
+        return covers(self.evidence.rise, self.evidence.fall)
 
     @property
     def blind(self) -> bool:

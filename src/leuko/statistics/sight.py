@@ -9,6 +9,7 @@ import numpy as np
 
 from leuko.domain.gauge import Gauge, Kind
 from leuko.statistics import sentences
+from leuko.statistics.clocks import covers
 from leuko.statistics.question import Question
 from leuko.statistics.rows import Row, compared
 
@@ -33,6 +34,11 @@ class Sight:
     """Times today's events that it takes to see a doubling, about; 1: seen already; NaN: a level."""
     declared: float | None = None
     said: str = ""
+
+    @property
+    def covers(self) -> bool:
+        """True where a stop or a tenfold rise would be seen."""
+        return covers(self.rise, self.fall)
 
     @property
     def sentence(self) -> str:
