@@ -135,7 +135,7 @@ async def test_a_push_of_what_is_not_verified_yet_follows_once_it_is(yard) -> No
     revision = await yard.commit("two")
     intent = await yard.ask(K.PUSH, revision=revision)
     assert intent.answer["state"] == "verifying"
-    assert not await yard.obeying.to_follow_up()
+    assert not await yard.obeying.requests.to_follow_up()
     part = await yard.archives.build(
         yard.origin, yard.ground.configuration.release, revision, component="app"
     )
@@ -143,10 +143,12 @@ async def test_a_push_of_what_is_not_verified_yet_follows_once_it_is(yard) -> No
 
     async with yard.store.write(LINE) as tx:
         await yard.store.releases.add(tx, Release(revision, (part,), yard.clock.now()))
-    assert [found.id for found, _ in await yard.obeying.to_follow_up()] == [intent.id]
+    assert [found.id for found, _ in await yard.obeying.requests.to_follow_up()] == [intent.id]
     async with yard.store.write(LINE) as tx:
         tx.event("push.refused", revision, {"intent": intent.id, "reason": "no"}, yard.clock.now())
-    assert not await yard.obeying.to_follow_up(), "what was refused is not asked for again every second"
+    assert not await yard.obeying.requests.to_follow_up(), (
+        "what was refused is not asked for again every second"
+    )
 
 
 async def test_verify_and_a_red_build(yard) -> None:

@@ -36,12 +36,13 @@ from leuko.runtime.ground import Ground
 from leuko.runtime.guard import Guard
 from leuko.runtime.logs import Logs
 from leuko.runtime.messenger import Messenger
-from leuko.runtime.obeying import Obeying, overrides_of
+from leuko.runtime.obeying import Obeying
 from leuko.runtime.observing import Observing
 from leuko.runtime.planning import Planner
 from leuko.runtime.probing import BuildProber
 from leuko.runtime.pusher import Pusher
 from leuko.runtime.queue import Queue
+from leuko.runtime.requests import overrides_of
 from leuko.runtime.reverting import Reverting
 from leuko.runtime.studying import Studying
 from leuko.runtime.supervision import Loop
@@ -313,7 +314,7 @@ class Controller:
 
         Looked for in the store, so that what a controller that died had built is not forgotten.
         """
-        for intent, release in await self.obeying.to_follow_up():
+        for intent, release in await self.obeying.requests.to_follow_up():
             await self._follow_up(intent, release)
         store, line = self.ground.store, self.ground.line
         green = await store.changes.recent(line, states=(ChangeState.GREEN,), limit=1)

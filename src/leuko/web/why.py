@@ -6,12 +6,12 @@ from collections.abc import Sequence
 
 from leuko.domain.gauge import HOSTLESS
 from leuko.domain.lock import Lock, LockKind, Severity
-from leuko.domain.push import Push, State
-from leuko.domain.rollout import HostProgress, HostState
-from leuko.store.changes import ChangeState, Landed
-from leuko.web.facts import BuildFacts, Facts, PushFacts
+from leuko.domain.push import State
+from leuko.web.facts import Facts
+from leuko.web.why_changes import branch, what_stops
 from leuko.web.why_hotfix import hotfixed
-from leuko.web.words import count, cut, names, short, span, stopped, when
+from leuko.web.why_moving import moving, stuck
+from leuko.web.words import count, names, short, stopped, when
 
 TRENDS = 3
 """Slow failures that are told in full."""
@@ -21,12 +21,12 @@ def why_now(facts: Facts) -> tuple[str, ...]:
     """Everything that moves, and everything that keeps something from moving."""
     found = [
         *_serving(facts),
-        *(sentence for stuck in facts.stuck for sentence in _stuck(stuck)),
-        *(_moving(facts, facts.active) if facts.active else ()),
+        *(sentence for one in facts.stuck for sentence in stuck(one)),
+        *(moving(facts, facts.active) if facts.active else ()),
         *_pending(facts),
         *_locks(facts),
         *hotfixed(facts),
-        *_branch(facts),
+        *branch(facts),
         *_first(facts),
         *_hosts(facts),
         *_sources(facts),
@@ -34,36 +34,6 @@ def why_now(facts: Facts) -> tuple[str, ...]:
         *_trends(facts),
     ]
     return tuple(found) or (_calm(facts),)
-
-
-def standing(facts: Facts, landed: Landed) -> str:
-    """What a change is doing, in a few words: `verifying, 2 of 3 commands done`."""
-    match landed.state:
-        case ChangeState.WAITING:
-            return "waiting for its build" if facts.serving else "waiting: no controller is running"
-        case ChangeState.VERIFYING:
-            build = facts.builds.get(landed.build or 0)
-            return "verifying" + (f", {_done(build)}".replace("`", "") if build else "")
-        case ChangeState.RED:
-            return "red"
-        case ChangeState.BROKEN:
-            return "broken: could not be verified"
-        case ChangeState.SKIPPED:
-            return "does not concern this application"
-        case ChangeState.GREEN | ChangeState.SUPERSEDED:
-            return _after_green(facts, landed)
-
-
-def carrier(facts: Facts, landed: Landed) -> Push | None:
-    """The newest push of this change, or of the nearest later one that carried it."""
-    later = [change.revision for change in facts.changes if change.id >= landed.id]
-    for revision in reversed(later):
-        push = next((push for push in facts.pushes if push.revision == revision), None)
-        if push is not None and (
-            revision == landed.revision or push.state in (State.LIVE, State.ROLLED_BACK)
-        ):
-            return push
-    return None
 
 
 # -- parts ----------------------------------------------------------------------------------------------
@@ -100,129 +70,11 @@ def _trends(facts: Facts) -> list[str]:
     return found
 
 
-def _stuck(facts: PushFacts) -> list[str]:
-    bad = [row for row in facts.progress if row.state in (HostState.FAILED, HostState.RESTORING)]
-    bad += [row for row in facts.progress if row.state in (HostState.SWITCHING, HostState.SWITCHED)]
-    detail = next((row.detail for row in bad if row.detail), "")
-    which = names([row.host for row in bad]) or "a host"
-    revision = short(facts.push.revision)
-    said = f": {cut(detail, 160)}" if detail else ""
-    return [
-        (
-            f"Push {facts.push.number} is STUCK: {which} may still run {revision} and could not be confirmed "
-            f"restored{said}. Look at the host; `.leuko/rollback` on it restores it without any controller, "
-            "and Leuko goes on trying."
-        )
-    ]
-
-
-def _moving(facts: Facts, of: PushFacts) -> list[str]:
-    push = of.push
-    head = f"Push {push.number} of {short(push.revision)}"
-    phase = f"phase {push.phase + 1} of {push.rules.phases}"
-    since = when(push.since, facts.now)
-    match push.state:
-        case State.STAGING:
-            done = _so_many(of.progress, None, HostState.STAGED)
-            found = [f"{head} is being copied since {since}: {done} have it."]
-        case State.SWITCHING:
-            done = _so_many(of.progress, push.phase, HostState.SWITCHED)
-            found = [f"{head} is being switched on in {phase} since {since}: {done} run it."]
-        case State.WATCHING:
-            found = [_watching(facts, of, f"{head} is watched in {phase} since {since}")]
-        case State.COMPLETING:
-            found = [
-                f"{head} passed every phase and is being switched on at the held-back hosts since {since}."
-            ]
-        case State.HELD:
-            found = [held(push, facts)]
-        case State.ROLLING_BACK:
-            back = sum(row.state is HostState.RESTORED for row in of.progress)
-            why = f" because {stopped(push.stop.reason)}" if push.stop else "."
-            found = [f"{head} goes back since {since}{why} {count(back, 'host')} restored so far."]
-        case _:
-            found = []
-    return found + observed(push) + _waiting_hosts(of)
-
-
-def observed(push: Push) -> list[str]:
-    """What an observing push goes on in spite of."""
-    return [f"It is only observed: phase {one.phase + 1} {stopped(one.said)}" for one in push.spared]
-
-
-def _watching(facts: Facts, of: PushFacts, head: str) -> str:
-    judgement = of.judgement
-    if judgement is None or judgement.phase != of.push.phase or judgement.at < of.push.since:
-        return f"{head}: no readings have been judged yet."
-    verdict = judgement.verdict
-    seen = f"{verdict.ticks} of {count(verdict.wanted, 'tick')} with data"
-    limit = (
-        f" It comes to a verdict by {when(of.push.deadline, facts.now)}, or is held."
-        if of.push.deadline
-        else ""
-    )
-    return f"{head}: {seen}. {stopped(verdict.sentence[:1].upper() + verdict.sentence[1:])}{limit}".replace(
-        "  ", " "
-    )
-
-
-def held(push: Push, facts: Facts) -> str:
-    """A held push: by whom, since when, why, until when, and what a person can do."""
-    was = f" while {push.held_from.lower()}" if push.held_from else ""
-    way = "`leuko resume` watches again, `leuko promote` lets it pass, `leuko abort` takes it back"
-    if push.held_from is State.STAGING:
-        way = "`leuko resume` goes on, `leuko abort` ends it"
-    end = ""
-    if push.deadline:
-        ends = "is cancelled" if push.held_from is State.STAGING else "goes back by itself"
-        end = f" Without a word from a person it {ends} at {when(push.deadline, facts.now)}."
-    return (
-        f"Push {push.number} of {short(push.revision)} is held by {push.held_by or 'leuko'} since "
-        f"{when(push.since, facts.now)}{was}: {stopped(push.held_why or 'no reason given')} {way}.{end}"
-    )
-
-
-def _waiting_hosts(of: PushFacts) -> list[str]:
-    """Hosts whose last try failed and that hold the step up, or were left out."""
-    slow = [row for row in of.progress if row.not_before is not None and row.detail]
-    left = [row for row in of.progress if row.state is HostState.LEFT_OUT]
-    found = []
-    if slow:
-        first = slow[0]
-        found.append(
-            f"It waits for {names([row.host for row in slow])}: {stopped(cut(first.detail, 160))} "
-            f"Try {first.attempts + 1} follows."
-        )
-    if left:
-        why = next((cut(row.detail, 160) for row in left if row.detail), "could not be reached")
-        verb = "is" if len(left) == 1 else "are"
-        found.append(f"{names([row.host for row in left])} {verb} left out: {stopped(why)}")
-    return found
-
-
 def _pending(facts: Facts) -> list[str]:
     push = facts.pending
     if push is None:
         return []
-    return [f"Push {push.number} of {short(push.revision)} waits: {stopped(_what_stops(facts, push.name))}"]
-
-
-def _what_stops(facts: Facts, subject: str) -> str:
-    """What keeps a pending push or a green change from starting, in one clause."""
-    lock = facts.lock(LockKind.PUSH, hard=True)
-    wait = facts.waits.get(subject)
-    if not facts.serving:
-        return "no controller is running"
-    if facts.active is not None:
-        return f"push {facts.active.push.number} runs, and one runs at a time"
-    if lock is not None:
-        return f"push lock {lock.id} of {lock.owner}: {cut(lock.reason, 160)}"
-    if wait is not None:
-        until = f" (until {when(wait.until, facts.now)})" if wait.until else ""
-        return cut(wait.why, 240) + until
-    if facts.live is None and not any(push.origin for push in facts.pushes):
-        return "nothing was ever pushed here: the first push is asked for with `leuko push --first`"
-    return "the controller has not looked at it yet"
+    return [f"Push {push.number} of {short(push.revision)} waits: {stopped(what_stops(facts, push.name))}"]
 
 
 def _locks(facts: Facts) -> list[str]:
@@ -257,96 +109,6 @@ def way_through(locks: Sequence[Lock]) -> str:
         f"A fix gets through with the line `Leuko-Fix: {locks[0].id}` at the end of its commit message; "
         f"`leuko unlock {locks[0].id}` lets go by hand."
     )
-
-
-def _branch(facts: Facts) -> list[str]:
-    if not facts.changes:
-        return ["No change has been seen on the branch yet."] if facts.serving else []
-    newest = facts.changes[0]
-    found = _change(facts, newest)
-    running = [facts.builds[number] for number in facts.builds if not facts.builds[number].build.state.ended]
-    for build in running:
-        if build.build.id != newest.build and build.started_at:
-            found.append(f"Build {build.build.id} of {short(build.build.revision)} runs, {_done(build)}.")
-    return found
-
-
-def _change(facts: Facts, landed: Landed) -> list[str]:
-    change = landed.change
-    name = f'{short(change.revision)} "{cut(change.subject, 72)}" by {change.author}'
-    build = facts.builds.get(landed.build or 0)
-    match landed.state:
-        case ChangeState.WAITING:
-            return [
-                f"The newest change, {name}, waits for its build since {when(landed.seen_at, facts.now)}."
-            ]
-        case ChangeState.VERIFYING:
-            done = f": {_done(build)}" if build else ""
-            since = f" since {when(build.started_at, facts.now)}" if build and build.started_at else ""
-            return [f"The newest change, {name}, is being verified{since}{done}."]
-        case ChangeState.RED:
-            return [f"The newest change, {name}, is red and goes nowhere. {red(build)}".rstrip()]
-        case ChangeState.BROKEN:
-            reason = stopped(build.build.reason) if build else ""
-            return [
-                f"The newest change, {name}, could not be verified, and the tests are not to blame. {reason} "
-                f"`leuko push {short(change.revision)}` tries again.".replace("  ", " ")
-            ]
-        case ChangeState.GREEN if carrier(facts, landed) is None:
-            return [
-                f"The newest change, {name}, is green and waits: {stopped(_waiting_change(facts, landed))}"
-            ]
-        case _:
-            return []
-
-
-def red(build: BuildFacts | None) -> str:
-    """Which command failed, how, and its last lines."""
-    if build is None:
-        return ""
-    step = build.failed
-    if step is None:
-        return stopped(build.build.reason)
-    how = step.reason or f"ended with {step.exit_code}"
-    tail = f" Its last lines: {' / '.join(cut(line, 120) for line in build.tail[-3:])}" if build.tail else ""
-    return f"`{step.name}` {how} after {span(step.seconds)}.{tail}"
-
-
-def _waiting_change(facts: Facts, landed: Landed) -> str:
-    wait = facts.waits.get(landed.revision)
-    if wait is not None and facts.serving and facts.active is None:
-        return cut(wait.why, 240)
-    reason = _what_stops(facts, landed.revision)
-    if reason == "the controller has not looked at it yet":
-        return "its release is being built, or pushes are not made by themselves here (`leuko push`)"
-    return reason
-
-
-def _after_green(facts: Facts, landed: Landed) -> str:
-    push = carrier(facts, landed)
-    if push is None:
-        if landed.state is ChangeState.SUPERSEDED:
-            return "carried by a later change"
-        return f"waiting: {_short_wait(facts)}"
-    with_push = f"push {push.number}"
-    if push.state is State.LIVE:
-        convicted = facts.live is None or facts.live.number < push.number
-        return f"was live with {with_push}, rolled back since" if convicted else f"live with {with_push}"
-    known = {
-        State.ROLLED_BACK: f"rolled back with {with_push}",
-        State.CANCELLED: f"{with_push} was cancelled",
-        State.PENDING: f"waiting: {with_push}",
-    }
-    return known.get(push.state, f"{push.state.replace('_', ' ').lower()}, {with_push}")
-
-
-def _short_wait(facts: Facts) -> str:
-    lock = facts.lock(LockKind.PUSH, hard=True)
-    if not facts.serving:
-        return "no controller is running"
-    if facts.active is not None:
-        return f"push {facts.active.push.number} runs"
-    return f"push lock {lock.id}" if lock else "green, not pushed"
 
 
 def _first(facts: Facts) -> list[str]:
@@ -396,18 +158,3 @@ def _calm(facts: Facts) -> str:
         f"Nothing waits: {short(push.revision)} is live everywhere with push {push.number}{since}, "
         "and no newer change has landed."
     )
-
-
-def _done(build: BuildFacts) -> str:
-    of = (
-        f"{len(build.steps)} of {count(build.of, 'command')}"
-        if build.of
-        else count(len(build.steps), "command")
-    )
-    return f"{of} done" + (f", now `{build.doing}`" if build.doing else "")
-
-
-def _so_many(rows: tuple[HostProgress, ...], phase: int | None, *states: HostState) -> str:
-    mine = [row for row in rows if phase is None or row.phase == phase]
-    done = sum(row.state in states for row in mine)
-    return f"{done:,} of {count(len(mine), 'host')}"

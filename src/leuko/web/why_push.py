@@ -12,7 +12,9 @@ from leuko.domain.verdict import Decision, Finding
 from leuko.store.changes import ChangeState, Landed
 from leuko.store.hosts import KnownHost
 from leuko.web.facts import Facts, PushFacts
-from leuko.web.why import observed, red, standing, way_through, why_now
+from leuko.web.why import way_through, why_now
+from leuko.web.why_changes import red, standing
+from leuko.web.why_moving import observed
 from leuko.web.words import count, cut, figure, names, quoted, short, stopped, when
 
 ENDS = {

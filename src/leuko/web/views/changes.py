@@ -15,7 +15,7 @@ from leuko.web.outputs import Outputs
 from leuko.web.views.builds import BuildView, build_view
 from leuko.web.views.commits import CommitView, commit_views
 from leuko.web.views.culprits import SearchView, change_sentences, search_of, search_view
-from leuko.web.why import carrier, standing
+from leuko.web.why_changes import carrier, standing
 from leuko.web.why_push import why_change
 
 
