@@ -194,12 +194,12 @@ def looks(cells: Cells) -> str:
     rows = [
         [
             f"{cell['hosts']} hosts, {cell['gauges']} gauges",
-            *(f"{cell[key]} ms" for key in ("cpu_ms", "wall_ms")),
+            *(f"{cell[key]} ms" for key in ("first_cpu_ms", "cpu_ms", "wall_ms")),
         ]
         for cell in cells.values()
         if cell["cell"].startswith("look: ")
     ]
-    return _table(["", "CPU", "wall"], rows)
+    return _table(["", "CPU, a push's first", "CPU", "wall"], rows)
 
 
 def real(cells: Cells) -> str:

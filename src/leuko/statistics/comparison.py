@@ -79,11 +79,12 @@ class Comparison:
         windows = self.case.windows
         before, watch = self.values[windows.before], self.values[windows.span]
         counted = self.case.group.after(windows, self._wait(sign))
-        if self.case.gauge.smoothed:
-            whole = self.values[windows.before.start : windows.span.stop]
-            whole = series.unsmoothed(whole, windows.question.tick, self.case.gauge.smoothed)
-            before, watch = whole[: len(before)], whole[len(whole) - len(watch) :]
         group = self.case.group
+        if self.case.gauge.smoothed:
+            whole = self.values[windows.before.start : windows.span.stop].copy()
+            used, tick = series.sample(group, alone=alone), windows.question.tick
+            whole[:, used] = series.unsmoothed(whole[:, used], tick, self.case.gauge.smoothed, len(before))
+            before, watch = whole[: len(before)], whole[len(whole) - len(watch) :]
         past = self.case.learned(
             f"level {alone}",
             (

@@ -140,11 +140,8 @@ def _host(
     over: Mapping[str, limits.Broken],
     silent: set[str],
 ) -> Finding:
-    pushed = row.comparison.case.group.pushed
-    decision, said = (
-        Decision.PASS,
-        "within its limits" if _limit(windows, row.gauge, row.role, host) and pushed else _SHOWN,
-    )
+    pushed, limit = row.comparison.case.group.pushed, _limit(windows, row.gauge, row.role, host)
+    decision, said = Decision.PASS, "within its limits" if limit and pushed else _SHOWN
     if host in over:
         decision = Decision.PASS if over[host].already else Decision.FAIL
         said = _limit_sentence(over[host])
@@ -156,7 +153,7 @@ def _host(
         said = "counted in the finding above"
     return Finding(
         row.gauge.name, host, row.role, False, _shown(before), _shown(after),
-        _limit(windows, row.gauge, row.role, host), 0.0, decision, False, said, _unit(row.gauge),
+        limit, 0.0, decision, False, said, _unit(row.gauge),
     )  # fmt: skip
 
 

@@ -115,17 +115,17 @@ class Rare:
 
     def _look(self, learned: counts.Model, start: float) -> counts.Look:
         group, windows = self.case.group, self.case.windows
-        late = group.after(windows, start) & self.counted & group.canary[None, :] & (self.watch.exposure > 0)
-        events = self.watch.capped(learned.cap, self.before.usual) if self.turned > 0 else self.watch.events
         canary = group.canary
-        shown = np.cumsum(np.where(late, self.watch.exposure, 0.0)[:, canary], axis=0)
-        per_host = np.cumsum(np.where(late, events, 0.0)[:, canary], axis=0)
+        exposure, events = self.watch.exposure[:, canary], self._counted(learned)[:, canary]
+        late: Mask = np.asarray((group.after(windows, start) & self.counted)[:, canary] & (exposure > 0))
+        shown = np.cumsum(np.where(late, exposure, 0.0), axis=0)
+        per_host = np.cumsum(np.where(late, events, 0.0), axis=0)
         if self.turned > 0:
             per_host = counts.softened(per_host, shown)
         if self.control.any():
-            ticks: Mask = np.asarray(late.any(axis=1))[:, None]
-            y = np.cumsum(np.where(ticks, events, 0.0)[:, self.control].sum(axis=1))
-            ey = np.cumsum(np.where(ticks, self.watch.exposure, 0.0)[:, self.control].sum(axis=1))
+            ticks: Mask = np.asarray(late.any(axis=1))
+            others, theirs = self._of_controls(learned)
+            y, ey = (np.cumsum(np.where(ticks, one, 0.0)) for one in (others, theirs))
         else:
             history = self.before.capped(learned.cap)
             y = np.full(len(shown), float(history[:, canary].sum()))
@@ -133,6 +133,16 @@ class Rare:
         since = windows.question.tick * np.cumsum(late.any(axis=1))
         margins = self._margins(since + start, start)
         return counts.Look(per_host.sum(axis=1), y, shown.sum(axis=1), ey, margins, EVENTS)
+
+    def _counted(self, learned: counts.Model) -> Values:
+        if self.turned < 0:
+            return self.watch.events
+        return self.watch.capped(learned.cap, self.before.usual)
+
+    def _of_controls(self, learned: counts.Model) -> tuple[Values, Values]:
+        """Their events and exposure in each tick."""
+        control = self.control
+        return self._counted(learned)[:, control].sum(axis=1), self.watch.exposure[:, control].sum(axis=1)
 
     def _seen(self, learned: counts.Model, look: counts.Look) -> tuple[Values, Values]:
         """Events on the canaries as they were read, and as they were to be expected."""

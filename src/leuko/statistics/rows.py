@@ -122,8 +122,9 @@ def compared(question: Question, memory: Memory | None = None) -> Compared:
         question.pushed_roles
     )
     observed = set(question.roles) - pushed - {""}
-    heard = silence.heard((values for values, _ in known.values()), windows.before)
-    shares = {name: silence.usual(values[windows.before], heard) for name, (values, _) in known.items()}
+    given = {name: ~np.isnan(values[windows.before]) for name, (values, _) in known.items()}
+    heard = silence.heard(given.values())
+    shares = {name: silence.usual(there, heard) for name, there in given.items()}
     pairs = [
         (gauge, role)
         for gauge in question.gauges

@@ -81,27 +81,28 @@ def scale(before: Values) -> float:
     return 0.1 * half if half > 0 else float(seen[seen > 0].mean()) if (seen > 0).any() else 0.0
 
 
-def unsmoothed(values: Values, tick: float, seconds: float) -> Values:
+def unsmoothed(values: Values, tick: float, seconds: float, past: int | None = None) -> Values:
     """What the kernel's exponential filter was fed: a load average shows 8 % of a step after five seconds.
 
-    The kernel counts every five seconds, so shorter ticks are looked at so far apart.
+    The kernel counts every five seconds, so shorter ticks are looked at so far apart. What is usual is
+    learned from the first `past` ticks, the history: it stays what it is while the watch goes on.
     """
-    values = _without_garbage(values)
+    values = _without_garbage(values, past)
     back = max(1, round(5.0 / tick))
     kept = float(np.exp(-back * tick / seconds))
     found = np.full_like(values, np.nan)
     found[back:] = (values[back:] - kept * values[:-back]) / (1 - kept)
-    some = values[~np.isnan(values)]
+    some = values[:past][~np.isnan(values[:past])]
     usual = float(np.median(some[:: max(1, some.size // CELLS)])) if some.size else 0.0
-    known = found[~np.isnan(found)]
+    known = found[:past][~np.isnan(found[:past])]
     if usual <= 0 or float((known < 0.1 * usual).mean()) > 0.2:
         return values  # no filter gave these: they were rounded, or come from elsewhere
     return np.asarray(np.maximum(found, 0.1 * usual))
 
 
-def _without_garbage(values: Values) -> Values:
+def _without_garbage(values: Values, past: int | None) -> Values:
     """No filter gives a single reading far from both its neighbours."""
-    known = values[~np.isnan(values)]
+    known = values[:past][~np.isnan(values[:past])]
     far = 20 * float(np.quantile(known[:: max(1, known.size // CELLS)], 0.99)) if known.size else np.inf
     with np.errstate(invalid="ignore"):
         wild = (values > max(far, 1e-9)) | (values < 0)

@@ -59,20 +59,19 @@ def silent(windows: Windows, gauge: Gauge, role: str, values: Values, usual: Val
     return Silent(gauge.name, role, names, longest * question.tick, decision, others)
 
 
-def usual(before: Values, heard: Mask | None = None) -> Values:
+def usual(there: Mask, heard: Mask | None = None) -> Values:
     """Part of the ticks in which each host had a reading; with `heard`, of those in which it had any at all.
 
     A host's time under a release that was taken back is left out of history: that is no silence of its own.
     """
-    ticks = np.full(before.shape[1], before.shape[0]) if heard is None else heard.sum(axis=0)
-    return np.asarray((~np.isnan(before)).sum(axis=0) / np.maximum(1, ticks))
+    ticks = np.full(there.shape[1], there.shape[0]) if heard is None else heard.sum(axis=0)
+    return np.asarray(there.sum(axis=0) / np.maximum(1, ticks))
 
 
-def heard(known: Iterable[Values], before: slice) -> Mask | None:
+def heard(known: Iterable[Mask]) -> Mask | None:
     """[ticks, hosts]: some gauge of the host had a reading; None where nothing is watched."""
     found: Mask | None = None
-    for values in known:
-        there = ~np.isnan(values[before])
+    for there in known:
         found = there if found is None else found | there
     return found
 

@@ -71,7 +71,7 @@ def _difference(windows: Windows, gauge: Gauge) -> Values | None:
     values, denominators = readings(windows.question, gauge)
     if gauge.kind is Kind.LEVEL:
         if gauge.smoothed:
-            values = unsmoothed(values, windows.question.tick, gauge.smoothed)
+            values = unsmoothed(values, windows.question.tick, gauge.smoothed, windows.before.stop)
         added = scale(values[windows.before])
         logs = np.log(np.maximum(values, 0.0) + added) if added > 0 else None
         return None if logs is None else mean(logs[:, canary], axis=1) - mean(logs[:, control], axis=1)

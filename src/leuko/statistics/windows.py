@@ -56,6 +56,15 @@ class Windows:
 
     def after(self, wait: float) -> Mask:
         """[watch ticks, hosts]: the tick lies wholly after the host's switch and `wait` seconds more."""
+        if wait not in self._later:
+            self._later[wait] = self._after(wait)
+        return self._later[wait]
+
+    @cached_property
+    def _later(self) -> dict[float, Mask]:
+        return {}
+
+    def _after(self, wait: float) -> Mask:
         times = self.question.times[self.watch][:, None]
         at = self.question.switched_at[None, :]
         with np.errstate(invalid="ignore"):
