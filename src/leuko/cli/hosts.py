@@ -26,7 +26,8 @@ ADOPTING_SECONDS = 120.0
 def hosts(scene: Scene, verify: bool) -> int:
     """List the hosts: what each runs, and whether it answers.
 
-    --verify connects to the hosts from here, as the configuration says, and changes nothing on them.
+    --verify connects to the hosts from here, as the configuration says, and changes nothing on them. With
+    --state alone the configuration is that of the controller there.
     """
     from leuko.cli.desk import reading
     from leuko.cli.show import print_json, print_table
@@ -104,12 +105,12 @@ def _verify(scene: Scene) -> int:
     from leuko.cli.failures import DONE, ERROR, UNREACHABLE
     from leuko.cli.inspection import verify
     from leuko.cli.progress import Progress
+    from leuko.cli.served import configuration_of
     from leuko.cli.show import print_json, print_table
-    from leuko.config.loading import load
 
-    loaded = load(scene.config, scene.environment)
+    loaded, path = configuration_of(scene)
     with Progress(scene, "hosts verified") as progress:
-        found = asyncio.run(verify(loaded, scene.config, scene.state, progress.step))
+        found = asyncio.run(verify(loaded, path, scene.state, progress.step))
     if scene.as_json:
         print_json([one.as_json() for one in found])
     else:

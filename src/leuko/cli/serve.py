@@ -94,6 +94,7 @@ async def _serve(
     names: Sequence[str],
 ) -> int:
     from leuko.cli.installation import installation, make_state
+    from leuko.cli.served import note_served
     from leuko.runtime.supervision import LoopLag
 
     lag = LoopLag()
@@ -107,6 +108,7 @@ async def _serve(
     async with installation(
         files, folder, environment=environment, database=database, address=address, held_up=lag.held_up
     ) as made:
+        note_served(folder, files, environment)
         await _until(ending, made, folder, host, port, lag, names)
     return 0
 
