@@ -30,6 +30,12 @@ GATES = (
 """Every hook stops where the test put a gate up, until it is taken down: states last as long as it wants."""
 
 
+PUSH = {
+    "phases": [{"hosts": 1, "watch": 4}, {"hosts": "100%", "watch": 2}],
+    "hold_back": 1,
+}
+
+
 class Killed:
     """A site whose controller is a process of its own."""
 
@@ -68,8 +74,7 @@ async def killed(site: Site) -> AsyncIterator[tuple[Killed, Playing]]:
     """The first commit is live, and a controller acts."""
     killed = Killed(site)
     first = site.create()
-    phases = [{"hosts": 1, "watch": 4}, {"hosts": "100%", "watch": 2}]
-    site.install(push={"phases": phases, "hold_back": 1})
+    site.install(push=PUSH)
     site.state.mkdir(mode=0o700)
     killed.start()
     store = await Store.open(site.state / "leuko.sqlite", SystemClock(), readings=site.state / "readings")
@@ -230,3 +235,27 @@ async def test_rolling_back(killed):
     assert controller.site.currents() == base
     assert len(await line.locks()) == 2
     await one_operation(line, 2, "rolled back: switch failed")
+
+
+async def test_stuck(killed):
+    """A host that could not be confirmed restored stays known as that, and is still put right."""
+    controller, line = killed
+    base = controller.site.currents()
+    controller.kill()
+    controller.site.install(push=PUSH | {"restore_timeout": "2s"})
+    controller.start()
+    gate = controller.up("restore", "web1")
+    controller.site.commit("bad")
+    await began(line, gate)
+    said = await before(line, State.STUCK, "web1")
+    told = " ".join(said[1])
+    assert "web1" in told
+    assert "`.leuko/rollback`" in told
+    await the_next_one_acts(controller, line, State.STUCK, said)
+    stuck = await line.store.pushes.get(LINE, 2)
+    assert stuck.state is State.STUCK, "nobody takes it for restored before it is"
+    gate.unlink()
+    push = await line.push(2, State.ROLLED_BACK)
+    assert push.stop is not None
+    assert controller.site.currents() == base
+    assert len(await line.locks()) == 2

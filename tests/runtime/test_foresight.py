@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 from collections.abc import Sequence
 from datetime import timedelta
 
@@ -11,7 +12,7 @@ from tests.builders import LINE
 from tests.runtime.yard import Yard
 
 from leuko.domain.intent import IntentKind
-from leuko.domain.plan import Foreseen, sight_sentence
+from leuko.domain.plan import Foreseen, sight_advice, sight_sentence
 from leuko.domain.push import Admitted, Origin, Push
 from leuko.runtime.admission import Overrides
 from leuko.runtime.foresight import YOUNG
@@ -196,13 +197,36 @@ def test_what_can_be_seen_is_said_as_people_say_it(found, phrase) -> None:
 
 
 def test_only_what_would_show_more_is_said_to() -> None:
-    assert seen(2.0, longer=1.5, canary=1.99).better == "twice the watch: +50 %"
-    assert seen(2.0, longer=2.0).better == ""
-    assert seen(None, 2.04, longer=1.8).better == "twice the watch: a fall to 1/1.8"
+    assert seen(2.0, longer=1.5, canary=1.99).better == "+50 % with twice the watch"
+    assert seen(2.0, longer=1.9).better == "", "a tenth is not worth a longer watch"
+    assert seen(None, 2.04, longer=1.8).better == "a fall to 1/1.8 with twice the watch"
+    assert seen(None, 1e9, longer=3.0).better == "a fall to 1/3.0 with twice the watch"
     rare = seen(145.0, longer=116.0, reach="12 a minute on each host")
-    assert rare.better == "twice the watch: 80 % of that"
-    unknown = seen(None, canary=136.0, reach="12 a minute on each host")
-    assert unknown.better == "one canary more: 136 times the usual"
+    assert rare.better == "80 % of that rate with twice the watch"
+    assert seen(None, longer=3.0).better == "3.0 times with twice the watch"
+
+
+def test_nothing_is_said_in_factors_that_nobody_believes() -> None:
+    assert seen(None, canary=136.0, reach="12 a minute on each host").better == ""
+    assert seen(None, longer=772.0).better == ""
+    assert seen(900.0, longer=772.0).better == ""
+    assert seen(772.0).phrase == "errors: nothing"
+    traffic = [dataclasses.replace(seen(8.0), traffic=times).better for times in (1.1, 2.2, 7.4, 772.0)]
+    assert traffic == [
+        "",
+        "a doubling with about twice the traffic",
+        "a doubling with about 7 times the traffic",
+        "",
+    ]
+
+
+def test_the_gauges_that_see_least_are_advised_on_in_three_lines() -> None:
+    found = [dataclasses.replace(seen(rise, longer=1.1), gauge=f"g{rise}") for rise in (1.3, 5.0, 2.0, 3.0)]
+    assert sight_advice(found) == tuple(
+        f"g{rise} would show +10 % with twice the watch" for rise in (5.0, 3.0, 2.0)
+    )
+    other = dataclasses.replace(found[0], role="db")
+    assert sight_advice([found[0], other])[1] == "g1.3 (db) would show +10 % with twice the watch"
 
 
 async def test_a_rare_event_is_foreseen_as_a_rate_a_minute(yard) -> None:

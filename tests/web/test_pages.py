@@ -78,7 +78,7 @@ async def test_what_a_push_was_able_to_see_and_that_it_only_observed_stand_on_it
         number = (await served.store.pushes.create(tx, observed, plan=plan)).number
     text = await page(served, f"/pushes/{number}")
     assert "this push can show latency: +28 %" in text
-    assert "twice the watch: +19 %, one canary more: +21 %" in text
+    assert "latency would show +19 % with twice the watch, +21 % with one canary more" in text
     assert "would have rolled back: errors tripled" in text
     assert "judged without acting" in text
 

@@ -90,14 +90,12 @@ def _phases(found: Mapping[str, Any]) -> Iterator[str]:
 
 
 def _sight(found: Mapping[str, Any]) -> Iterator[str]:
-    from leuko.domain.plan import Foreseen, sight_sentence
+    from leuko.domain.plan import Foreseen, sight_advice, sight_sentence
 
     seen = [Foreseen(**one) for one in found["sight"]]
     if seen:
         yield f"{sight_sentence(seen)}, on its canaries in {found['watches'][0]} ticks"
-    for one in seen:
-        if one.better:
-            yield f"  {one.gauge}, {one.role} would show more with {one.better}"
+    yield from (f"  {line}" for line in sight_advice(seen))
 
 
 def _roles(hosts: list[Mapping[str, Any]]) -> str:

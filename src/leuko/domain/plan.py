@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from math import inf
 
 from leuko.domain.change import Commit
 from leuko.domain.fleet import HOLD_BACK
@@ -53,37 +54,58 @@ class Foreseen:
 
     @property
     def better(self) -> str:
-        """What would let it see more; empty where nothing would."""
-        now = min((one for one in (self.rise, self.fall) if one is not None), default=None)
+        """What would let it see clearly more, and how much; empty where nothing sensible would."""
         ways = (("twice the watch", self.longer), ("one canary more", self.more))
         said = [
-            f"{name}: {self._as(value)}"
+            f"{self._as(value)} with {name}"
             for name, value in ways
-            if value is not None and (now is None or value < 0.95 * now)
+            if value is not None and self._worth_saying(value)
         ]
-        if self.traffic is not None and self.traffic > 1.05:
+        if self.traffic is not None and 1.5 <= self.traffic <= MOST_TRAFFIC:
             change = "a fall to half" if self.rise is None and self.fall is not None else "a doubling"
-            said.append(f"{change} would show with {self.traffic:.1f} times the traffic")
+            said.append(f"{change} with about {_times(self.traffic)} the traffic")
         return ", ".join(said)
+
+    @property
+    def smallest(self) -> float:
+        """The smallest change that shows, as a factor; infinite: none."""
+        return min((one for one in (self.rise, self.fall) if one is not None), default=inf)
+
+    @property
+    def _as_a_rate(self) -> bool:
+        return bool(self.reach) and (self.rise is None or self.rise > RARE)
+
+    def _worth_saying(self, factor: float) -> bool:
+        """A fifth less than now; and no rise that nobody would call one to look for."""
+        if self._as_a_rate:
+            return self.rise is not None and factor <= WORTH * self.rise
+        falls = self.rise is None and self.fall is not None
+        return (factor <= RARE or falls) and factor - 1 <= WORTH * (self.smallest - 1)
 
     def _as(self, factor: float) -> str:
         """A smallest change, in the words of `phrase`."""
-        if self.reach and (self.rise is None or self.rise > RARE):
-            part = f"{100 * factor / self.rise:.0f} % of that" if self.rise is not None else ""
-            return part or f"{_rise(factor)} the usual"
+        if self._as_a_rate and self.rise is not None:
+            return f"{10 * round(10 * factor / self.rise)} % of that rate"
         falls = self.rise is None and self.fall is not None
         return _change(None, factor) if falls else _rise(factor)
 
 
 RARE = 10.0
 """A rise by more is said as the rate that it comes to."""
+ABSURD = 100.0
+"""A rise that only so many times the usual would show is as good as none."""
+WORTH = 0.8
+"""What shows more is worth a word from this part of the change on that shows already."""
+MOST_TRAFFIC = 20.0
+"""Nobody has more times the traffic tomorrow."""
+MOST_ADVICE = 3
 STOP = 1e8
 """A fall by this factor is a stop."""
 
 
 def _change(rise: float | None, fall: float | None) -> str:
-    said = [_rise(rise)] if rise is not None else []
-    if fall is not None and rise is None:
+    said = [_rise(rise)] if rise is not None and rise < ABSURD else []
+    if fall is not None and not said:
         said.append("only a stop" if fall >= STOP else f"a fall to 1/{fall:.1f}")
     return " or ".join(said) or "nothing"
 
@@ -97,6 +119,20 @@ def _rise(factor: float) -> str:
         else f"{factor:.1f} times"
         if factor < 10
         else f"{factor:.0f} times"
+    )
+
+
+def _times(factor: float) -> str:
+    return "twice" if round(factor) <= 2 else f"{round(factor)} times"
+
+
+def sight_advice(found: Sequence[Foreseen]) -> tuple[str, ...]:
+    """What would let the watch see more, for the gauges that see least, three at most."""
+    several = len({one.role for one in found}) > 1
+    improvable = sorted((one for one in found if one.better), key=lambda one: -one.smallest)
+    return tuple(
+        f"{one.gauge}{f' ({one.role})' if several else ''} would show {one.better}"
+        for one in improvable[:MOST_ADVICE]
     )
 
 
@@ -154,6 +190,11 @@ class Plan:
     def foresight(self) -> str:
         """What the canaries' watch will be able to show, in a sentence; empty where nothing is known."""
         return sight_sentence(self.sight)
+
+    @property
+    def advice(self) -> tuple[str, ...]:
+        """What would let it see more, a line each."""
+        return sight_advice(self.sight)
 
     @property
     def held_back(self) -> tuple[PlannedHost, ...]:

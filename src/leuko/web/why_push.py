@@ -151,6 +151,9 @@ def _lock(lock: Lock, now: datetime) -> str:
 def _next(of: PushFacts, facts: Facts) -> list[str]:
     push, cause = of.push, of.push.stop.cause if of.push.stop else None
     over = facts.live is not None and facts.live.number > push.number and push.state is not State.STUCK
+    if push.state is State.STUCK:
+        way = "`.leuko/rollback` on a host restores it without any controller"
+        return [f"Next: `leuko hosts` and `leuko log {push.number}` tell what each host runs; {way}."]
     if cause is not None and cause.convicts:
         held = [lock for lock in of.locks if lock.held(facts.now)]
         if not held:
@@ -159,9 +162,6 @@ def _next(of: PushFacts, facts: Facts) -> list[str]:
     if cause in (Cause.STAGING_FAILED, Cause.TIMED_OUT, Cause.HELD_TOO_LONG, Cause.ABORTED):
         retry = f"Next: `leuko retry {push.number}` pushes the same release again, from the start."
         return [] if over else [retry]
-    if push.state is State.STUCK:
-        way = "`.leuko/rollback` on a host restores it without any controller"
-        return [f"Next: look at the hosts named above; {way}."]
     return []
 
 
