@@ -23,6 +23,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from leuko.statistics.culprit import likely
+from leuko.statistics.student import log_student
 
 Floats = NDArray[np.float64]
 
@@ -199,30 +200,9 @@ def _likelihoods(versions: NDArray[np.int64], values: Floats, steps: NDArray[np.
     left = np.maximum(syy - shrunk * sxy**2, floor)
     log = -0.5 * np.log1p(spread * sxx) - 0.5 * (n - 1) * (np.log(left) - math.log(syy))
     t = shrunk * sxy / np.sqrt(left / (n - 1) * shrunk)
-    log += math.log(2.0) + _log_student(t, n - 1)
+    log += math.log(2.0) + log_student(t, n - 1)
     top = log.max(axis=1, keepdims=True)
     found: Floats = (top + np.log(np.exp(log - top).mean(axis=1, keepdims=True)))[:, 0]
-    return found
-
-
-def _log_student(t: Floats, degrees: int) -> Floats:
-    """Log of the distribution function of Student's t, exact in its tails as well.
-
-    They matter: where the number moved the other way, a step fits well with the wrong sign, and only a tail
-    as small as the fit is good makes that no evidence. The tail is the integral of sin^(v-1) up to an angle;
-    after x = (w / angle)^v the integrand is nearly constant, and Simpson's rule does.
-    """
-    angle = np.arctan2(math.sqrt(degrees), np.abs(t))[..., None]
-    at = np.linspace(0.0, 1.0, 81) ** (1.0 / degrees)
-    weights = np.ones(81)
-    weights[1:-1:2], weights[2:-1:2] = 4.0, 2.0
-    bent = np.where(at > 0, np.sin(angle * at) / np.where(at > 0, at, 1.0), angle)
-    logs = (degrees - 1) * np.log(bent)
-    top = logs.max(axis=-1)
-    area = (np.exp(logs - top[..., None]) * weights).sum(axis=-1) / 240.0
-    constant = math.lgamma((degrees + 1) / 2) - math.lgamma(degrees / 2) - 0.5 * math.log(math.pi)
-    tail = np.minimum(constant + np.log(angle[..., 0] / degrees) + top + np.log(area), math.log(0.5))
-    found: Floats = np.where(t < 0, tail, np.log1p(-np.exp(tail)))
     return found
 
 
