@@ -34,6 +34,7 @@ PUSH = {
     "phases": [{"hosts": 1, "watch": 4}, {"hosts": "100%", "watch": 2}],
     "hold_back": 1,
 }
+SOON = {"tries": 1, "pause": "100ms", "timeout": "1s"}
 
 
 class Killed:
@@ -242,7 +243,10 @@ async def test_stuck(killed):
     controller, line = killed
     base = controller.site.currents()
     controller.kill()
-    controller.site.install(push=PUSH | {"restore_timeout": "2s"})
+    controller.site.own["fleet"]["hooks"]["timeout"] = "2s"
+    controller.site.own["fleet"]["health"] = SOON
+    limits = {"hooks": {"timeout": "2s"}, "health": SOON}
+    controller.site.install(push=PUSH | {"restore_timeout": "3s"}, fleet=limits)
     controller.start()
     gate = controller.up("restore", "web1")
     controller.site.commit("bad")
@@ -255,7 +259,12 @@ async def test_stuck(killed):
     stuck = await line.store.pushes.get(LINE, 2)
     assert stuck.state is State.STUCK, "nobody takes it for restored before it is"
     gate.unlink()
-    push = await line.push(2, State.ROLLED_BACK)
-    assert push.stop is not None
+    await line.until(lambda: back_after_all(line), "the host is restored after all")
     assert controller.site.currents() == base
     assert len(await line.locks()) == 2
+
+
+async def back_after_all(line: Playing) -> bool:
+    push = await line.store.pushes.get(LINE, 2)
+    assert push is not None
+    return push.state is State.ROLLED_BACK

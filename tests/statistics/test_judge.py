@@ -386,6 +386,12 @@ def test_a_pushed_role_without_hosts_or_gauges_holds():
     assert verdict.sentence.endswith("under `gauges`, with `roles: [db]` or without `roles`")
 
 
+def test_a_watch_without_history_says_that_time_mends_it():
+    verdict = judge(asked((LEVEL,), history=5))
+    assert verdict.decision is Decision.HOLD
+    assert verdict.sentence.endswith("`leuko abort`, wait for them, and push again")
+
+
 def test_an_idle_server_is_judged_by_what_is_never_nothing():
     """Its load is 0 all day long: a watch of it shows nothing, and must not pass."""
 

@@ -165,8 +165,8 @@ def _locks(locks: Sequence[Mapping[str, Any]]) -> list[str]:
 def _next(push: Mapping[str, Any], locks: Sequence[Mapping[str, Any]]) -> list[str]:
     number = push["number"]
     if push["state"] == "STUCK":
-        way = "`.leuko/rollback` on a host restores it without any controller."
-        return [f"Look at the hosts: `leuko log {number}` names them; {way}"]
+        way = "`.leuko/rollback` on a host restores it without any controller, and Leuko goes on trying."
+        return [f"Next: `leuko log {number}` names the hosts, `leuko hosts` says what each runs; {way}"]
     if push["cause"] == "superseded":
         return ["Next: `leuko status --follow` follows the newer one."]
     held = [lock for lock in locks if lock["held"]]

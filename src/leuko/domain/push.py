@@ -599,28 +599,31 @@ def _expire(push: Push, at: datetime) -> Push:
 
 def _obey(push: Push, intent: Intent, at: datetime) -> Push:
     if push.state.ended:
-        raise _refused(push, intent, "it has ended")
+        raise _refused(push, intent, "it has ended", _after_its_end(push))
     match intent:
         case Abort(by, why):
             if push.state is _BACK:
-                raise _refused(push, intent, "it is going back already")
+                raise _refused(push, intent, "it is going back already", _HURRY)
             stop = Stop(Cause.ABORTED, why or "no reason given", by)
             return _back(push, stop, at) if _was_switched(push) else _cancel(push, stop, at)
         case RollBack(by, why, at_once):
             if push.state is _BACK:
                 if not at_once or push.at_once:
-                    raise _refused(push, intent, "it is going back already")
+                    raise _refused(
+                        push, intent, "it is going back already", _FOLLOW if push.at_once else _HURRY
+                    )
                 return replace(push, at_once=True)
             stop = Stop(Cause.PERSON, why or "no reason given", by)
             push = replace(push, at_once=at_once)
             return _back(push, stop, at) if _was_switched(push) else _cancel(push, stop, at)
         case Hold(by, why):
             if push.state in (State.HELD, State.PENDING, _BACK):
-                raise _refused(push, intent, "only a push that is moving can be held")
+                way = _NOT_MOVING.get(push.state, _FOLLOW)
+                raise _refused(push, intent, "only a push that is moving can be held", way)
             return _hold(push, why or "no reason given", by, at)
         case Resume():
             if push.state is not State.HELD or push.held_from is None:
-                raise _refused(push, intent, "it is not held")
+                raise _refused(push, intent, "it is not held", "nothing to do: `leuko hold` would hold it")
             return _resumed(push, push.held_from, at)
         case Promote():
             return _promoted(push, intent, at)
@@ -634,13 +637,14 @@ def _resumed(push: Push, held_from: State, at: datetime) -> Push:
 
 def _promoted(push: Push, intent: Promote, at: datetime) -> Push:
     if push.rules.drill:
-        raise _refused(push, intent, "it is a drill, and goes back by itself")
+        raise _refused(push, intent, "it is a drill, and goes back by itself", _FOLLOW)
     if push.state is State.WATCHING or (push.state is State.HELD and push.held_from is State.WATCHING):
         return _passed(push, at)
     if push.state is State.HELD and push.held_from in (State.SWITCHING, State.COMPLETING):
         # the person takes the hosts that can be reached for enough; what failed is still put right first
         return _enter(replace(push, pardoned=True), push.held_from, at)
-    raise _refused(push, intent, "only a push that is watched or held after its switch can be promoted")
+    way = _NOT_WATCHED.get(push.held_from or push.state, _FOLLOW)
+    raise _refused(push, intent, "only a push that is watched or held after its switch can be promoted", way)
 
 
 def _was_switched(push: Push) -> bool:
@@ -649,11 +653,33 @@ def _was_switched(push: Push) -> bool:
     return state in (State.SWITCHING, State.WATCHING, State.COMPLETING, _BACK)
 
 
-def _refused(push: Push, intent: Intent, because: str) -> Refused:
+_FOLLOW = "`leuko status --follow` shows how it goes on"
+_HURRY = "`leuko status --follow` shows how far it is; `leuko rollback --now` takes all hosts back at once"
+_NOT_MOVING: Mapping[State, str] = MappingProxyType({
+    State.PENDING: "`leuko lock --why ...` keeps it from starting; `leuko abort` ends it",
+    State.HELD: "it is held already: `leuko resume`, `leuko promote` or `leuko abort` goes on",
+    State.ROLLING_BACK: _HURRY,
+})  # fmt: skip
+_NOT_WATCHED: Mapping[State, str] = MappingProxyType({
+    State.PENDING: "`leuko why` says what it waits for",
+    State.STAGING: "nothing runs it yet: `leuko resume` goes on where it is held, `leuko abort` ends it",
+    State.ROLLING_BACK: "`leuko retry` pushes it again when it is back",
+})  # fmt: skip
+
+
+def _after_its_end(push: Push) -> str:
+    if push.state is State.LIVE:
+        return "`leuko rollback` takes back what is live; `leuko status` shows what runs now"
+    if push.state is State.STUCK:
+        return f"`leuko why {push.number}` names the hosts; each is tried again until it is restored"
+    return f"`leuko why {push.number}` says why it ended; `leuko retry {push.number}` pushes it again"
+
+
+def _refused(push: Push, intent: Intent, because: str, way_out: str) -> Refused:
     return Refused(
         f"can't {_word(intent)} a push that is {push.state}: {because}",
         where=push.name,
-        way_out="`leuko status` shows what runs now",
+        way_out=way_out,
         code="P001",
     )
 

@@ -51,7 +51,10 @@ class Adopting:
         if failed:
             shown = "; ".join(f"{name}: {outcomes[name].reason}" for name in failed[:3])
             raise Refused(
-                f"not every host could be adopted: {shown}", where=str(self._ground.line), code="P021"
+                f"not every host could be adopted: {shown}",
+                where=str(self._ground.line),
+                way_out="`leuko check --hosts` says what is wrong; adopting twice does no harm",
+                code="P021",
             )
         answer: dict[str, Any] = {"hosts": told, "release": ""}
         if len(chosen) == len([host for host in self._ground.hosts if host.pushed]):

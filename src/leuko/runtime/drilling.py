@@ -66,7 +66,12 @@ class Drilling:
         await self._refuse_in_the_way()
         live = await ground.store.pushes.live(ground.line)
         if live is None:
-            raise Refused("nothing is live to drill with", where=str(ground.line), code="P050")
+            raise Refused(
+                "nothing is live to drill with",
+                where=str(ground.line),
+                way_out="`leuko push --first` makes something live",
+                code="P050",
+            )
         draft = await self.planner.drill(live, intent.by, intent.why)
         fault = Fault(str(arguments.get("fault", Fault.ERRORS)))
         canaries = [host.name for host in draft.plan.phase(0)]

@@ -80,7 +80,7 @@ def limit_of(arguments: Mapping[str, Any]) -> Limit:
     """The limit that arguments of an intent describe. Raises Refused for one that bounds nothing."""
     above, below = _bound(arguments, "above"), _bound(arguments, "below")
     if above is None and below is None:
-        raise Refused("bounds nothing: say above, below or both", where="limit", code=CODE)
+        raise Refused("bounds nothing", where="limit", way_out="say above, below or both", code=CODE)
     if above is not None and below is not None and above < below:
         raise Refused(
             f"is broken by every value: above {above:g} or below {below:g}",
@@ -113,13 +113,23 @@ def check_place(configuration: Configuration, gauge: str, limit: Limit, hosts: M
     role = limit.role
     if limit.host:
         if limit.host not in hosts:
-            raise Refused(f"no host of the fleet is called {limit.host!r}", where=gauge, code=CODE)
+            raise Refused(
+                f"no host of the fleet is called {limit.host!r}",
+                where=gauge,
+                way_out="`leuko hosts` lists them",
+                code=CODE,
+            )
         role = hosts[limit.host]
     elif role and role not in hosts.values():
         known = ", ".join(dict.fromkeys(hosts.values()))
         raise Refused(f"no host has the role {role!r}", where=gauge, way_out=f"roles: {known}", code=CODE)
     if role and section.roles and role not in section.roles:
-        raise Refused(f"{gauge} is not read on hosts of the role {role}", where=gauge, code=CODE)
+        raise Refused(
+            f"{gauge} is not read on hosts of the role {role}",
+            where=gauge,
+            way_out=f"it is read on hosts of: {', '.join(section.roles)}",
+            code=CODE,
+        )
 
 
 def _bound(arguments: Mapping[str, Any], name: str) -> float | None:

@@ -45,7 +45,11 @@ LEASE_LOST = "S011"
 
 
 async def _nowhere(_intent: Intent) -> Answer:
-    raise Refused("this process reaches no hosts", code="P044")
+    raise Refused(
+        "this process reaches no hosts",
+        way_out="ask the controller: `leuko status` says where it is",
+        code="P044",
+    )
 
 
 @dataclass

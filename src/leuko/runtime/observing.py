@@ -58,7 +58,11 @@ class Observing:
             return await self._begin(intent)
         one = await self._ground.store.observations.get(self._ground.line, _whole(number))
         if one is None or one.state.over:
-            raise Refused(f"observation {number} is not open", code=CODE)
+            raise Refused(
+                f"observation {number} is not open",
+                way_out="`leuko watch -- COMMAND` begins another",
+                code=CODE,
+            )
         code = intent.arguments.get("exit_code")
         if code is None:
             return await self._give_up(one, f"{intent.by} did not wait for its end")

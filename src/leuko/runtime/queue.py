@@ -169,14 +169,19 @@ class Queue:
         The new one has the base of now, so that this does not go on for ever.
         """
         if push.rules.drill:
-            return NotAdmitted("another release became live: a drill is asked for again")
+            return NotAdmitted("another release became live: `leuko drill` asks for one again")
         if base is None:
-            return NotAdmitted(f"its base {push.base} was convicted, and nothing else that was live is good")
+            return NotAdmitted(
+                f"its base {push.base} was convicted, and nothing else that was live is good: "
+                "`leuko push --first` goes without a way back"
+            )
         if base.release == push.release:
-            return NotAdmitted(f"{push.release} is live already")
+            return NotAdmitted(f"{push.release} is live already: `leuko push REVISION` pushes it once more")
         release = await self._ground.store.releases.get(self._ground.line, push.release)
         if release is None:
-            return NotAdmitted(f"release {push.release} is not kept any more")
+            return NotAdmitted(
+                f"{push.release} is not kept any more: `leuko push {push.revision[:12]}` builds it again"
+            )
         try:
             await self.propose(release, push.origin, push.by, push.why, overrides=overrides)
         except (Lost, StoreError):

@@ -176,9 +176,13 @@ class Requests:
             await self._refuse_retried(push)
         release = await self.ground.store.releases.get(line, push.release) if push else None
         if push is None or release is None:
-            raise Refused("there is no push to try again", where=str(line), code="P008")
-        if not push.state.ended or push.state is State.LIVE or push.origin in (Origin.ROLLBACK, Origin.DRILL):
-            raise Refused(f"{push.name} is {push.state}", where=str(line), code="P008")
+            raise Refused(
+                "there is no push to try again",
+                where=str(line),
+                way_out="`leuko log` lists pushes by number; `leuko push REVISION` makes one",
+                code="P008",
+            )
+        _refuse_unended(push)
         overrides = Overrides(blocks=intent.why or f"retry of {push.name}", window=True)
         new = await self.queue.propose(
             release, Origin.RETRY, intent.by, intent.why, first=push.base is None, overrides=overrides
@@ -211,9 +215,25 @@ class Requests:
         return latest.revision
 
 
+def _refuse_unended(push: Push) -> None:
+    if push.origin in (Origin.ROLLBACK, Origin.DRILL):
+        way = "`leuko rollback` or `leuko drill` asks for another"
+    elif not push.state.ended:
+        way = "`leuko status --follow` follows it; it can be tried again when it has ended"
+    elif push.state is State.LIVE:
+        way = f"`leuko push {push.revision[:12]}` pushes it once more"
+    else:
+        return
+    raise Refused(f"{push.name} is {push.state}", where=str(push.line), way_out=way, code="P008")
+
+
 def _number(value: object) -> int:
     if not str(value).isdecimal():
-        raise Refused(f"a push is named by its number, not by {value!r}", code="P014")
+        raise Refused(
+            f"a push is named by its number, not by {value!r}",
+            way_out="`leuko log` lists them",
+            code="P014",
+        )
     return int(str(value))
 
 

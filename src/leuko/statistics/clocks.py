@@ -14,6 +14,9 @@ from numpy.typing import NDArray
 
 from leuko.statistics.question import Values
 
+TOO_YOUNG = "there is too little history"
+"""A basis that time alone mends."""
+
 
 def covers(rise: float, fall: float) -> bool:
     """Whether a window with these smallest visible factors would have shown a stop or a tenfold rise."""

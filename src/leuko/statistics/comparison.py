@@ -10,7 +10,7 @@ import numpy as np
 from leuko.domain.gauge import Direction, Kind
 from leuko.statistics import counts, series
 from leuko.statistics.case import Case
-from leuko.statistics.clocks import Trace, log_mean_exp
+from leuko.statistics.clocks import TOO_YOUNG, Trace, log_mean_exp
 from leuko.statistics.question import Values
 from leuko.statistics.rare import Rare
 from leuko.statistics.stepping import Stepping
@@ -43,7 +43,7 @@ class Comparison:
         if not self.case.group.canary.any():
             return self.case.nothing("no switched host has a history of it")
         if self.case.windows.before.stop - self.case.windows.before.start < series.ENOUGH:
-            return self.case.nothing("there is too little history")
+            return self.case.nothing(TOO_YOUNG)
         compare = self._level if self.case.gauge.kind is Kind.LEVEL else self._events
         found = [compare(sign) for sign in self.signs]
         if len(found) == 1:

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Protocol
 import numpy as np
 
 from leuko.domain.gauge import HOSTLESS, Gauge, Kind
-from leuko.statistics.clocks import Evidence
+from leuko.statistics.clocks import TOO_YOUNG, Evidence
 from leuko.statistics.limits import Broken
 from leuko.statistics.question import Question
 from leuko.statistics.silence import Silent
@@ -228,6 +228,8 @@ def unseen(roles: Sequence[str], rows: Sequence[Row]) -> str:
 def seeing_more(role: str, rows: Sequence[Row]) -> str:
     """Which key of leuko.yml lets the next push be judged."""
     mine = [row.gauge for row in rows if row.role == role]
+    if mine and all(row.evidence.basis == TOO_YOUNG for row in rows if row.role == role):
+        return "A few minutes of history show more: `leuko abort`, wait for them, and push again"
     if not mine:
         return f"Give it one in leuko.yml, under `gauges`, with `roles: [{role}]` or without `roles`"
     if any(gauge.kind is not Kind.LEVEL for gauge in mine):

@@ -13,6 +13,7 @@ from leuko.statistics.clocks import (
     LASTING,
     LIKELY,
     SIZES,
+    TOO_YOUNG,
     Evidence,
     Trace,
     late_starts,
@@ -62,7 +63,7 @@ class Stepping:
         case, compared = self.case, self.compared
         model, past, fading = self._model()
         if model is None:
-            return case.nothing("there is too little history")
+            return case.nothing(TOO_YOUNG)
         bet = self._bet()
         after = self.sign * (compared.after - fading[: len(compared.after)])
         surprises = model.surprises(self.sign * past, after)
